@@ -1,0 +1,129 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/secret.hpp"
+
+namespace stsync::config {
+
+/// A secret by reference: a file, read again at each use so that a rotation needs no restart, or the value itself (simulator).
+struct SecretRef {
+  std::string file;
+  core::Secret value;
+  bool set() const noexcept { return !file.empty() || !value.empty(); }
+  /// The secret, without trailing line ends. bad_config: the file is missing, empty or unreadable.
+  core::Result<core::Secret> read() const;
+};
+
+struct Sasl {
+  std::string mechanism;  ///< PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
+  std::string username;
+  SecretRef password;  ///< password_file
+};
+
+struct KafkaTls {
+  std::string ca_file, certificate_file, key_file;
+};
+
+struct Topics {
+  std::string commands = "st.commands", journal = "st.journal", status = "st.status", usage = "st.usage", webhooks = "st.webhooks",
+              dlq = "st.dlq";
+  std::string records = "st.{api}.{resource}";  ///< placeholders {api} {resource} {environment}
+};
+
+struct Kafka {
+  std::string bootstrap_servers = "localhost:9092";
+  std::string security_protocol = "plaintext";  ///< plaintext, ssl, sasl_plaintext, sasl_ssl
+  std::optional<Sasl> sasl;
+  KafkaTls tls;
+  std::string group = "stsync";
+  std::string instance_id = "auto";
+  Topics topics;
+  int partitions = 12;
+  int record_partitions = 3;
+  int replication_factor = -1;  ///< of topics that stsync creates; -1: the broker's default
+  core::Duration session_timeout = std::chrono::seconds(45);
+  std::map<std::string, std::string> properties;  ///< raw librdkafka properties, checked against a deny list
+};
+
+struct Environment {
+  std::string name, api_url, token_url, ca_file;
+};
+
+struct AppLimits {
+  double requests_per_second = 60;
+  std::string scope = "tenant";  ///< tenant or app
+  int reports_per_minute = 1;
+};
+
+struct Tenant {
+  std::int64_t id = 0;
+  std::string environment = "production";
+  SecretRef client_id, client_secret;  ///< client_id_file or client_id, …
+  int weight = 1;
+};
+
+struct App {
+  std::string name;
+  SecretRef app_key;  ///< app_key_file or app_key
+  AppLimits limits;
+  std::vector<Tenant> tenants;
+};
+
+struct Worker {
+  std::uint64_t max_memory = 512ull << 20;
+  std::uint64_t page_buffer = 16ull << 20;
+  std::uint64_t max_body = 2ull << 30;
+  std::string spool_dir = "/tmp";
+  core::Duration settle = std::chrono::minutes(5);
+  core::Duration dedupe_keep = std::chrono::hours(24);
+  core::Duration drain_timeout = std::chrono::seconds(30);
+};
+
+struct Telemetry {
+  std::string listen = "0.0.0.0:9464";
+  bool tenant_label = true;         ///< tenant_label: on | off
+  std::string log_format = "json";  ///< json | text
+  std::string log_level = "info";   ///< debug | info | warn | error
+};
+
+struct Config {
+  Kafka kafka;
+  std::map<std::string, Environment> environments;  ///< with the vendor's production and integration
+  std::vector<App> apps;
+  std::string limits_store = "local";
+  int expected_workers = 1;
+  std::string catalogue_overrides;
+  Worker worker;
+  bool cloudevents = false;
+  Telemetry telemetry;
+
+  const App* find_app(const std::string& name) const noexcept;
+  const Tenant* find_tenant(const std::string& app, std::int64_t tenant) const noexcept;
+};
+
+/// One thing wrong with a configuration: "file:line:column: what was found, what was expected".
+struct Problem {
+  std::string file;
+  int line = 0, column = 0;  ///< from 1; 0: the whole file
+  std::string message;
+  std::string text() const;
+};
+
+struct Loaded {
+  Config config;
+  std::vector<Problem> errors;  ///< the config must not be used when there are any
+  std::vector<Problem> warnings;
+};
+
+/// Reads the file and `tenants_from`, applies STSYNC_… variables from `environment` ("NAME=value"), then `sets` ("a.b=c"), checks
+/// everything and reports all problems at once. Relative paths are relative to the file.
+Loaded load(const std::string& path, const std::vector<std::string>& sets, const std::vector<std::string>& environment);
+
+}  // namespace stsync::config

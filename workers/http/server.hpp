@@ -1,0 +1,67 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "http/message.hpp"
+
+namespace stsync::http {
+
+struct ServerRequest {
+  std::string method;
+  std::string path;   ///< not decoded
+  std::string query;  ///< without "?"
+  Headers headers;
+  std::string body;
+  std::string peer;  ///< "address:port"
+};
+
+struct ServerResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  Headers headers;
+  std::string body;
+  /// For the simulator's faults: send only this many bytes of the body, then close the connection.
+  std::optional<std::size_t> cut_after{};
+};
+
+using Handler = std::function<boost::asio::awaitable<ServerResponse>(ServerRequest)>;
+
+struct ServerTls {
+  std::string certificate_pem;  ///< chain
+  std::string key_pem;
+};
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1:0";  ///< address:port; port 0 takes a free one
+  std::optional<ServerTls> tls;
+  std::size_t max_body = 1u << 20;
+  std::size_t max_header = 32u << 10;
+  std::size_t max_connections = 1024;  ///< further ones are closed at once
+  core::Duration idle_timeout = std::chrono::seconds(75);
+  core::Duration request_timeout = std::chrono::seconds(10);  ///< to read one request, whatever the sender does
+};
+
+/// HTTP/1.1 keep-alive server on the loop. An exception in the handler is answered with 500.
+class Server {
+ public:
+  virtual ~Server() = default;
+  virtual std::uint16_t port() const noexcept = 0;
+  virtual std::string url() const = 0;  ///< "https://127.0.0.1:8443"
+  /// Stops accepting, closes idle connections, waits for running handlers, at most `grace`.
+  virtual boost::asio::awaitable<void> stop(core::Duration grace) = 0;
+};
+
+/// Binds at once. bad_config: address, certificate or key cannot be used.
+core::Result<std::unique_ptr<Server>> start_server(boost::asio::any_io_executor loop, core::Clock& clock, ServerOptions options,
+                                                   Handler handler);
+
+}  // namespace stsync::http

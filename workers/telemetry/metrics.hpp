@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace stsync::telemetry {
+
+/// The metrics of the program: one function an event, names and labels in one table (metrics.cpp). Tenant and resource never
+/// stand in one family. Loop thread only; values are atomic, so rendering may run elsewhere.
+class Metrics {
+ public:
+  /// `tenant_label` off: tenant families carry tenant="".
+  explicit Metrics(bool tenant_label);
+  ~Metrics();
+
+  /// One call to the vendor was answered or failed. `status`: HTTP status, 0 without an answer. `seconds`: from write to last byte.
+  void api_call(std::string_view app, std::int64_t tenant, std::string_view resource, int status, double seconds);
+  void throttled(std::string_view app, double seconds);                                                     ///< waited for a permit
+  void refused(std::string_view app);                                                                       ///< 429
+  void token_fetch(std::string_view app, std::string_view outcome);                                         ///< ok, refused, failed
+  void records(std::string_view app, std::string_view resource, std::uint64_t count, std::uint64_t bytes);  ///< committed
+  void pages(std::string_view app, std::string_view resource, std::uint64_t count);                         ///< committed
+  void commit(std::string_view outcome, double seconds);                                                    ///< ok, aborted, doubt
+  void command(std::string_view outcome);                      ///< accepted, rejected, duplicate, coalesced, forwarded
+  void job_state(std::string_view from, std::string_view to);  ///< either may be empty
+  void jobs_clear();                                           ///< no job is known (before lanes restore)
+  void dead_letter(std::string_view reason);
+  void quota(std::string_view app, double per_second);  ///< configured limit
+  void lag(int partition, std::int64_t messages);       ///< commands not yet read
+  void lag_remove(int partition);
+  void lanes(int count);
+  void rebalance();
+  void kafka_error(std::string_view reason);
+  void loop_lag(double seconds);  ///< how late the loop served its heartbeat
+
+  /// Prometheus text exposition, version 0.0.4.
+  std::string render() const;
+  /// Markdown table of every family, for docs/reference/metrics.md.
+  static std::string reference();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stsync::telemetry
