@@ -1,0 +1,99 @@
+#include "codec/page.hpp"
+
+#include <gtest/gtest.h>
+
+namespace stsync::codec {
+namespace {
+
+Page cut(std::string_view body) {
+  auto page = cut_page(body, {});
+  EXPECT_TRUE(page) << (page ? "" : page.error().message());
+  return page.value_or(Page{});
+}
+
+TEST(CutPage, SlicesAreTheExactBytes) {
+  const std::string body =
+      "\xef\xbb\xbf";  // a byte order mark is no JSON
+  EXPECT_FALSE(cut_page(body + "{}", {}));
+  const std::string page_text =
+      R"( {"page":1, "pageSize":2 ,"hasMore":false,"totalCount":null,"data":[ {"id":12,"modifiedOn":"2025-01-02T03:04:05.1Z","n":{"id":99}} ,
+ {"x":[1,{"id":7}],"s":"}]\"\\","id":"a\u0062", "big":12345678901234567890123,"e":1e400 }
+ ]} )";
+  const auto page = cut(page_text);
+  ASSERT_EQ(page.records.size(), 2u);
+  EXPECT_TRUE(page.has_data);
+  EXPECT_EQ(page.records[0].bytes.in(page_text), R"({"id":12,"modifiedOn":"2025-01-02T03:04:05.1Z","n":{"id":99}})");
+  EXPECT_EQ(page.records[0].key.in(page_text), "12");
+  EXPECT_EQ(page.records[0].modified.in(page_text), "\"2025-01-02T03:04:05.1Z\"");
+  EXPECT_EQ(page.records[1].bytes.in(page_text),
+            R"({"x":[1,{"id":7}],"s":"}]\"\\","id":"a\u0062", "big":12345678901234567890123,"e":1e400 })");
+  EXPECT_EQ(page.records[1].key.in(page_text), R"("a\u0062")");
+  EXPECT_TRUE(page.records[1].modified.empty());
+  EXPECT_EQ(page.has_more.in(page_text), "false");
+  EXPECT_EQ(page.page_size.in(page_text), "2");
+  EXPECT_EQ(page.total_count.in(page_text), "null");
+  EXPECT_EQ(json_text(page.records[1].key.in(page_text)), "ab");
+}
+
+TEST(CutPage, EmptyPageAndEnvelopeInAnyOrder) {
+  const std::string text = R"({"data":[],"continueFrom":"t/1","hasMore":true})";
+  const auto page = cut(text);
+  EXPECT_TRUE(page.records.empty());
+  EXPECT_TRUE(page.has_data);
+  EXPECT_EQ(page.continue_from.in(text), "\"t/1\"");
+  EXPECT_FALSE(cut(R"({"data":null})").has_data);
+  EXPECT_FALSE(cut(R"({})").has_data);
+}
+
+TEST(CutPage, RefusesEverythingThatIsNotWholeJson) {
+  for (const auto* bad :
+       {"", "[]", "{", R"({"data":[{"a":tru}]})", R"({"data":[{"a":01}]})", R"({"data":[{"a":1 "b":2}]})", R"({"data":[{"a":1,}]})",
+        R"({"data":[{"a":[1}]]})", R"({"data":[{"a":"\q"}]})", "{\"data\":[{\"a\":\"x\ny\"}]}", R"({"data":[{"a":1)",
+        R"({"data":[{"a":1}]} x)", R"({"data":[{"a":1}]}{})", R"({"x":{"q":tru,,},"data":[{"a":1}]})", R"({"data":[1]})",
+        R"({"data":[{"a":1},]})", R"({"data":[{"a":1}],})", R"({"data":[{}],"data":[{}]})", R"({"hasMore":true,"hasMore":false})",
+        R"({"data":[{"a":-}]})", R"({"data":[{"a":1.}]})", R"({"data":[{"a":NaN}]})", R"({"data":[{"a":"\u12G4"}]})",
+        R"({"data":[{"a":1e}]})", R"({"data":[{a:1}]})", R"({'data':[]})", "{\"data\":[{\"a\":\"\xff\"}]}", R"({"data":[{"a":}]})",
+        R"({"data":[{"a" 1}]})", R"({"data":[{]})", R"({"data":[)", R"({"data":[{"a":"\)"})
+    EXPECT_FALSE(cut_page(bad, {})) << bad;
+}
+
+TEST(CutPage, EveryPrefixOfAPageIsRefused) {
+  const std::string text = R"({"hasMore":true,"continueFrom":"tok\u00e9","data":[{"id":1,"t":"aaaaaaaaaaaaaaaaaaaaaaaa"},{"id":2.5e-3,"o":{"k":[null]}}]})";
+  ASSERT_TRUE(cut_page(text, {}));
+  for (std::size_t n = 0; n < text.size(); ++n) {
+    // A copy of exactly n bytes, so that a read past the end is caught by the address sanitizer.
+    const std::vector<char> cut(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(n));
+    EXPECT_FALSE(cut_page({cut.data(), cut.size()}, {})) << n;
+  }
+}
+
+TEST(CutPage, DepthIsLimitedWithoutRecursion) {
+  const auto nested = [](std::size_t n) { return R"({"data":[{"a":)" + std::string(n, '[') + std::string(n, ']') + "}]}"; };
+  EXPECT_TRUE(cut_page(nested(kMaxDepth - 3), {}));
+  EXPECT_FALSE(cut_page(nested(kMaxDepth), {}));
+  EXPECT_FALSE(cut_page(nested(2'000'000), {}));
+}
+
+TEST(CutPage, SaysWhere) {
+  const auto page = cut_page(R"({"data":[{"a":x}]})", {});
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().kind(), core::ErrorKind::malformed);
+  EXPECT_NE(page.error().message().find("byte 14"), std::string::npos) << page.error().message();
+}
+
+TEST(CutPage, FieldNamesCanBeChosen) {
+  const std::string text = R"({"data":[{"code":"x","changed":1}]})";
+  const auto page = cut_page(text, {.key = "code", .modified = "changed"});
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->records[0].key.in(text), "\"x\"");
+  EXPECT_EQ(page->records[0].modified.in(text), "1");
+}
+
+TEST(CheckJson, AnyOneValue) {
+  for (const auto* good : {"1", " null ", R"("x")", "[]", "{}", R"({"a":[1,2,{"b":"c"}]})", "[[],[{}]]"}) EXPECT_TRUE(check_json(good)) << good;
+  for (const auto* bad : {"", "1 2", "[1,]", "{\"a\"}", "nul", "[", "\"", "{}}"}) EXPECT_FALSE(check_json(bad)) << bad;
+  EXPECT_FALSE(check_json("[[[]]]", 2));
+}
+
+}  // namespace
+}  // namespace stsync::codec

@@ -1,0 +1,58 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.hpp"
+
+namespace stsync::codec {
+
+/// Bytes of a body: views would not survive the body being moved.
+struct Slice {
+  std::uint32_t offset = 0;
+  std::uint32_t length = 0;
+  bool empty() const noexcept { return length == 0; }
+  std::string_view in(std::string_view body) const noexcept { return body.substr(offset, length); }
+};
+
+/// One record of a page and the two fields of it that decide something. Slices hold the raw JSON value ("12", "\"a\"", "null");
+/// they are empty when the field is absent.
+struct Record {
+  Slice bytes;
+  Slice key;
+  Slice modified;
+};
+
+/// A page as received, checked from its first to its last byte (RFC 8259 and UTF-8) and cut into the exact bytes of its records.
+/// The members of the envelope hold raw JSON values.
+struct Page {
+  std::vector<Record> records;
+  bool has_data = false;  ///< the envelope has a member "data" that is an array
+  Slice has_more, continue_from, page, page_size, total_count;
+};
+
+/// Names of the two record fields to look for, at the top level of a record.
+struct RecordFields {
+  std::string key = "id";
+  std::string modified = "modifiedOn";
+};
+
+inline constexpr unsigned kMaxDepth = 128;
+
+/// One pass over the body, no copies. `malformed` with the byte offset for anything that is not JSON, nests deeper than
+/// kMaxDepth, has members of "data" that are not objects, is not an object at the top, or repeats an envelope member it uses.
+/// Bodies up to 4 GiB - 1. Any thread.
+core::Result<Page> cut_page(std::string_view body, const RecordFields& fields);
+
+/// Whether `text` is one JSON value (RFC 8259, UTF-8, depth up to `max_depth`): the strict gate before lenient parsers.
+core::Result<void> check_json(std::string_view text, unsigned max_depth = kMaxDepth);
+
+/// The text of a raw JSON string without escapes ("\"a\"" -> "a"), decoded when it has some; nothing when it is no string.
+std::optional<std::string> json_text(std::string_view raw);
+/// A raw JSON integer that fits 64 bits.
+std::optional<std::int64_t> json_int(std::string_view raw);
+
+}  // namespace stsync::codec

@@ -1,0 +1,73 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/stop.hpp"
+#include "kafka/client.hpp"
+#include "kafka/message.hpp"
+
+struct rd_kafka_s;
+struct rd_kafka_error_s;
+struct rd_kafka_topic_partition_list_s;
+
+namespace stsync::kafka {
+
+struct GroupOptions {
+  std::string group;
+  std::string instance_id;  ///< static membership; empty: a dynamic member
+  std::string topic;
+  std::chrono::milliseconds session_timeout{45'000};
+};
+
+/// What the group tells its member. Called on the loop, from run().
+class GroupListener {
+ public:
+  virtual ~GroupListener() = default;
+  /// These partitions are ours; nothing of them is handed out before poll() is called.
+  virtual void assigned(const std::vector<std::int32_t>& partitions) = 0;
+  /// Give everything back: stop the work, then call complete_revoke(). `lost`: somebody else may have them already.
+  virtual void revoked(bool lost) = 0;
+  /// There may be messages to poll().
+  virtual void messages() = 0;
+  /// `fatal`: this member cannot go on (fenced by a twin).
+  virtual void error(const core::Error& error, bool fatal) = 0;
+};
+
+/// Member of a consumer group over one topic, range assignor, offsets committed only inside transactions. librdkafka's queues
+/// wake the loop through an eventfd; each partition has its own queue, which is the back-pressure: what is not polled is not
+/// fetched. Loop thread only, except where said.
+class GroupConsumer {
+ public:
+  virtual ~GroupConsumer() = default;
+  /// Joins and serves events until `stop`; then leaves the partitions (revoked() is called) and closes, at most `close_timeout`.
+  virtual boost::asio::awaitable<void> run(core::StopToken stop, core::Duration close_timeout) = 0;
+  /// The next message of an assigned partition, nothing when there is none now.
+  virtual std::optional<Message> poll(std::int32_t partition) = 0;
+  virtual void complete_revoke() = 0;
+  /// When the coordinator last confirmed our membership.
+  virtual core::TimePoint last_heartbeat() const noexcept = 0;
+
+  /// The committed, stable offset; nothing when there is none. Blocks; any thread.
+  virtual core::Result<std::optional<std::int64_t>> committed(std::int32_t partition, std::chrono::milliseconds timeout) const = 0;
+  /// First and next offset of a partition. Blocks; any thread.
+  virtual core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(std::int32_t partition, std::chrono::milliseconds timeout) const = 0;
+  /// The next poll() starts at `offset`. Blocks; any thread.
+  virtual core::Result<void> seek(std::int32_t partition, std::int64_t offset) const = 0;
+  /// Adds offsets with this member's present generation to a producer's transaction. For the producer of this module; any thread.
+  virtual rd_kafka_error_s* send_offsets(rd_kafka_s* producer, const rd_kafka_topic_partition_list_s* offsets,
+                                         std::chrono::milliseconds timeout) const = 0;
+};
+
+core::Result<std::unique_ptr<GroupConsumer>> make_group_consumer(boost::asio::any_io_executor loop, core::Clock& clock,
+                                                                 const Cluster& cluster, GroupOptions options, GroupListener& listener);
+
+}  // namespace stsync::kafka

@@ -1,0 +1,43 @@
+#include "kafka/mock.hpp"
+
+#include "kafka/handles.hpp"
+
+#include <librdkafka/rdkafka_mock.h>  // needs rdkafka.h before it
+
+namespace stsync::kafka {
+namespace {
+
+class Mock final : public MockCluster {
+ public:
+  core::Result<void> open() {
+    auto conf = make_conf(cluster_, {});
+    if (!conf) return core::fail(conf.error());
+    auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
+    if (!client) return core::fail(client.error());
+    client_ = std::move(*client);
+    mock_.reset(rd_kafka_mock_cluster_new(client_.get(), 1));
+    if (!mock_) return core::fail(core::ErrorKind::internal, "the embedded broker does not start");
+    return {};
+  }
+  std::string bootstrap_servers() const override { return rd_kafka_mock_cluster_bootstraps(mock_.get()); }
+  core::Result<void> create_topic(const std::string& name, int partitions) override {
+    const auto code = rd_kafka_mock_topic_create(mock_.get(), name.c_str(), partitions, 1);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, name));
+    return {};
+  }
+
+ private:
+  const Cluster cluster_{};
+  ClientHandle client_;
+  std::unique_ptr<rd_kafka_mock_cluster_t, Freer<rd_kafka_mock_cluster_destroy>> mock_;
+};
+
+}  // namespace
+
+core::Result<std::unique_ptr<MockCluster>> start_mock_cluster() {
+  auto mock = std::make_unique<Mock>();
+  if (auto ok = mock->open(); !ok) return core::fail(ok.error());
+  return mock;
+}
+
+}  // namespace stsync::kafka
