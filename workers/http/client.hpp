@@ -41,7 +41,9 @@ class Connection {
  public:
   virtual ~Connection() = default;
   /// Sends and reads one whole response. A failed exchange makes the connection unusable. Errors: cancelled (stop was asked:
-  /// the socket is closed at once), timeout, network, tls, protocol, too_large.
+  /// the socket is closed at once), timeout, network, tls, protocol, too_large, bad_request (a method, target or header that
+  /// cannot be sent as it is, for instance a header value with a line end; nothing was sent then). A body that ends with the
+  /// connection is accepted over TLS only, where a cut is visible: over plain HTTP it is `protocol`.
   virtual boost::asio::awaitable<core::Result<Response>> exchange(Request request, ExchangeLimits limits, core::StopToken stop) = 0;
   /// Whether an earlier exchange used it: then a `network` error without a response byte may only mean that the server had
   /// closed it (see stale()).
@@ -68,7 +70,7 @@ class Client {
   /// A ready connection, from the pool or new (`fresh`: always new). Errors: cancelled, timeout, network, tls.
   virtual boost::asio::awaitable<core::Result<std::unique_ptr<Connection>>> connect(Origin origin, bool fresh,
                                                                                     core::StopToken stop) = 0;
-  /// Closes every idle connection; waits until leased ones are back.
+  /// Closes every idle connection, turns waiting callers away (cancelled); waits until leased ones are back.
   virtual boost::asio::awaitable<void> close() = 0;
 };
 

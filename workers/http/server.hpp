@@ -33,6 +33,7 @@ struct ServerResponse {
   std::optional<std::size_t> cut_after{};
 };
 
+/// Runs on the loop; several at a time, one per connection. It ends by itself: stop() does not interrupt it.
 using Handler = std::function<boost::asio::awaitable<ServerResponse>(ServerRequest)>;
 
 struct ServerTls {
@@ -41,22 +42,25 @@ struct ServerTls {
 };
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:0";  ///< address:port; port 0 takes a free one
+  std::string listen = "127.0.0.1:0";  ///< address:port, "localhost:port" or "[v6]:port"; port 0 takes a free one
   std::optional<ServerTls> tls;
   std::size_t max_body = 1u << 20;
   std::size_t max_header = 32u << 10;
-  std::size_t max_connections = 1024;  ///< further ones are closed at once
-  core::Duration idle_timeout = std::chrono::seconds(75);
+  std::size_t max_connections = 1024;                         ///< further ones are closed at once
+  core::Duration idle_timeout = std::chrono::seconds(75);     ///< between two requests, and for each step of writing an answer
   core::Duration request_timeout = std::chrono::seconds(10);  ///< to read one request, whatever the sender does
 };
 
-/// HTTP/1.1 keep-alive server on the loop. An exception in the handler is answered with 500.
+/// HTTP/1.1 keep-alive server on the loop. An exception in the handler is answered with 500. What cannot be read as a request is
+/// answered with 400, 413 or 431 and the connection is closed; one that does not arrive in time is closed without an answer. Loop
+/// thread only.
 class Server {
  public:
   virtual ~Server() = default;
   virtual std::uint16_t port() const noexcept = 0;
   virtual std::string url() const = 0;  ///< "https://127.0.0.1:8443"
-  /// Stops accepting, closes idle connections, waits for running handlers, at most `grace`.
+  /// Stops accepting, closes idle connections, waits for running handlers and their answers, at most `grace`; then closes the
+  /// rest. Without it the destructor closes everything at once.
   virtual boost::asio::awaitable<void> stop(core::Duration grace) = 0;
 };
 
