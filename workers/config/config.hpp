@@ -6,20 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "config/problem.hpp"
+#include "config/secret_ref.hpp"
 #include "core/clock.hpp"
-#include "core/error.hpp"
-#include "core/secret.hpp"
 
 namespace stsync::config {
-
-/// A secret by reference: a file, read again at each use so that a rotation needs no restart, or the value itself (simulator).
-struct SecretRef {
-  std::string file;
-  core::Secret value;
-  bool set() const noexcept { return !file.empty() || !value.empty(); }
-  /// The secret, without trailing line ends. bad_config: the file is missing, empty or unreadable.
-  core::Result<core::Secret> read() const;
-};
 
 struct Sasl {
   std::string mechanism;  ///< PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
@@ -62,16 +53,25 @@ struct AppLimits {
   int reports_per_minute = 1;
 };
 
+/// Syncs that start by themselves.
+struct Schedule {
+  std::vector<std::string> resources;  ///< names or patterns with "*"
+  core::Duration every = std::chrono::minutes(15);
+};
+
 struct Tenant {
   std::int64_t id = 0;
   std::string environment = "production";
   SecretRef client_id, client_secret;  ///< client_id_file or client_id, …
-  int weight = 1;
+  int weight = 1;                      ///< share of an app-wide limit, relative to the app's other tenants
+  std::vector<Schedule> schedules;
 };
 
 struct App {
   std::string name;
-  SecretRef app_key;  ///< app_key_file or app_key
+  SecretRef app_key;                              ///< app_key_file or app_key
+  std::vector<std::string> webhook_secret_files;  ///< any of them may have signed
+  bool shared_credentials = false;                ///< an Enterprise Hub network: tenants may share one client pair
   AppLimits limits;
   std::vector<Tenant> tenants;
 };
@@ -86,6 +86,21 @@ struct Worker {
   core::Duration drain_timeout = std::chrono::seconds(30);
 };
 
+struct WebhookTls {
+  std::string certificate_file, key_file;
+};
+
+struct WebhookSignature {
+  std::string header = "x-servicetitan-signature";  ///< the vendor's documents do not agree on it
+  std::string encoding = "hex";                     ///< hex | base64
+};
+
+struct Webhook {
+  std::string listen = "0.0.0.0:8444";
+  std::optional<WebhookTls> tls;
+  WebhookSignature signature;
+};
+
 struct Telemetry {
   std::string listen = "0.0.0.0:9464";
   bool tenant_label = true;         ///< tenant_label: on | off
@@ -97,10 +112,12 @@ struct Config {
   Kafka kafka;
   std::map<std::string, Environment> environments;  ///< with the vendor's production and integration
   std::vector<App> apps;
-  std::string limits_store = "local";
+  std::vector<std::string> tenants_from;  ///< patterns of files with further tenants
+  std::string limits_store = "local";     ///< local or redis://…
   int expected_workers = 1;
-  std::string catalogue_overrides;
+  std::string catalogue_overrides;  ///< a file; empty: none
   Worker worker;
+  Webhook webhook;
   bool cloudevents = false;
   Telemetry telemetry;
 
@@ -108,22 +125,23 @@ struct Config {
   const Tenant* find_tenant(const std::string& app, std::int64_t tenant) const noexcept;
 };
 
-/// One thing wrong with a configuration: "file:line:column: what was found, what was expected".
-struct Problem {
-  std::string file;
-  int line = 0, column = 0;  ///< from 1; 0: the whole file
-  std::string message;
-  std::string text() const;
-};
-
 struct Loaded {
   Config config;
   std::vector<Problem> errors;  ///< the config must not be used when there are any
   std::vector<Problem> warnings;
+  std::vector<std::string> files;  ///< every file that was read: what to watch for a reload (secrets are read at each use)
 };
 
 /// Reads the file and `tenants_from`, applies STSYNC_… variables from `environment` ("NAME=value"), then `sets` ("a.b=c"), checks
-/// everything and reports all problems at once. Relative paths are relative to the file.
+/// everything and reports all problems at once, in the order of the files. Relative paths are relative to the file that holds
+/// them. A variable needs a "__" between levels (STSYNC_KAFKA__GROUP); others are none of ours. Blocks on the file system.
 Loaded load(const std::string& path, const std::vector<std::string>& sets, const std::vector<std::string>& environment);
+/// The configuration as YAML, defaults included, secrets as "***". It loads again where it holds no inline secret.
+std::string print(const Config& config);
+
+/// JSON Schema (draft 07) of a configuration file.
+std::string json_schema();
+/// The reference page of a configuration file, Markdown.
+std::string reference_markdown();
 
 }  // namespace stsync::config

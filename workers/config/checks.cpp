@@ -1,0 +1,90 @@
+#include "config/checks.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "config/url.hpp"
+
+namespace stsync::config {
+namespace {
+
+void check_environment(const Environment& env, Reader& reader) {
+  const auto path = "environments." + env.name;
+  const auto check_url = [&](const char* key, const std::string& text, bool wants_path) {
+    if (text.empty()) return;  // reported as missing
+    const auto where = reader.place(path + "." + key);
+    const auto url = parse_url(text);
+    if (!url || (url->scheme != "https" && url->scheme != "http"))
+      reader.report.error(where, fmt::format("{}.{}: found '{}', expected https://HOST[:PORT]{} without user, query or fragment",
+                                             path, key, hide_userinfo(text), wants_path ? "/PATH" : ""));
+    else if (url->scheme == "http" && !is_loopback(url->host))
+      reader.report.error(
+          where, fmt::format("{}.{}: found http, expected https: only a host on this machine may be without TLS", path, key));
+    else if (!wants_path && !url->path.empty() && url->path != "/")
+      reader.report.error(
+          where, fmt::format("{}.{}: found the path '{}', expected none: stsync adds the API's own", path, key, url->path));
+  };
+  check_url("api_url", env.api_url, false);
+  check_url("token_url", env.token_url, true);
+  check_file(env.ca_file, path + ".ca_file", reader);
+}
+
+void check_worker(const Worker& worker, Reader& reader) {
+  if (worker.page_buffer * 4 > worker.max_memory)
+    reader.report.error(reader.place("worker.page_buffer"),
+                        fmt::format("worker.page_buffer: found {}, expected at most a quarter of worker.max_memory ({})",
+                                    format_size(worker.page_buffer), format_size(worker.max_memory)));
+  if (worker.max_body < worker.page_buffer)
+    reader.report.error(reader.place("worker.max_body"),
+                        fmt::format("worker.max_body: found {}, expected at least worker.page_buffer ({})",
+                                    format_size(worker.max_body), format_size(worker.page_buffer)));
+  struct stat info{};
+  if (::stat(worker.spool_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || ::access(worker.spool_dir.c_str(), W_OK) != 0)
+    reader.report.error(reader.place("worker.spool_dir"),
+                        fmt::format("worker.spool_dir: found '{}', expected a directory that can be written to", worker.spool_dir));
+}
+
+void check_listen(const std::string& address, const std::string& path, Reader& reader) {
+  if (!parse_host_port(address, true, true))
+    reader.report.error(reader.place(path), fmt::format("{}: found '{}', expected ADDRESS:PORT", path, address));
+}
+
+void check_limits_store(const std::string& store, Reader& reader) {
+  if (store == "local" || store.starts_with("redis://") || store.starts_with("rediss://")) return;
+  reader.report.error(reader.place("limits.store"),
+                      fmt::format("limits.store: found '{}', expected local or redis://HOST[:PORT]", hide_userinfo(store)));
+}
+
+}  // namespace
+
+void check_file(const std::string& file, const std::string& path, Reader& reader) {
+  if (file.empty()) return;
+  struct stat info{};
+  if (::stat(file.c_str(), &info) != 0 || ::access(file.c_str(), R_OK) != 0)
+    reader.report.error(reader.place(path), fmt::format("{}: cannot read {}: {}", path, file, std::strerror(errno)));
+  else if (!S_ISREG(info.st_mode))
+    reader.report.error(reader.place(path), fmt::format("{}: {} is not a file", path, file));
+}
+
+void check_config(const Config& config, Reader& reader) {
+  check_kafka(config.kafka, reader);
+  for (const auto& [name, environment] : config.environments) check_environment(environment, reader);
+  check_apps(config, reader);
+  check_limits_store(config.limits_store, reader);
+  check_file(config.catalogue_overrides, "catalogue.overrides", reader);
+  check_worker(config.worker, reader);
+  check_listen(config.webhook.listen, "webhook.listen", reader);
+  if (config.webhook.tls) {
+    check_file(config.webhook.tls->certificate_file, "webhook.tls.certificate_file", reader);
+    check_file(config.webhook.tls->key_file, "webhook.tls.key_file", reader);
+  }
+  check_listen(config.telemetry.listen, "telemetry.listen", reader);
+}
+
+}  // namespace stsync::config
