@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,8 +24,7 @@ class Metrics {
   void pages(std::string_view app, std::string_view resource, std::uint64_t count);                         ///< committed
   void commit(std::string_view outcome, double seconds);                                                    ///< ok, aborted, doubt
   void command(std::string_view outcome);                      ///< accepted, rejected, duplicate, coalesced, forwarded
-  void job_state(std::string_view from, std::string_view to);  ///< either may be empty
-  void jobs_clear();                                           ///< no job is known (before lanes restore)
+  void jobs(const std::map<std::string, int>& by_state);                     ///< how many jobs are in each state now
   void dead_letter(std::string_view reason);
   void quota(std::string_view app, double per_second);  ///< configured limit
   void lag(int partition, std::int64_t messages);       ///< commands not yet read
