@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <regex>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -43,25 +45,27 @@ Reader::Step::Step(Reader& reader, std::size_t index) : reader_(reader), size_(r
 }
 
 void Reader::sort_places() {
-  std::sort(places_.begin(), places_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(places_.begin(), places_.end(),
+            [](const Place& a, const Place& b) { return std::tie(a.path, a.order) < std::tie(b.path, b.order); });
+}
+
+const Reader::Place* Reader::find(const std::string& path) const {
+  const auto after =
+      std::upper_bound(places_.begin(), places_.end(), path, [](const std::string& p, const Place& q) { return p < q.path; });
+  if (after == places_.begin() || std::prev(after)->path != path) return nullptr;
+  return &*std::prev(after);
 }
 
 Where Reader::place(std::string path) const {
   while (true) {
-    const auto at =
-        std::lower_bound(places_.begin(), places_.end(), path, [](const auto& p, const std::string& q) { return p.first < q; });
-    if (at != places_.end() && at->first == path) return at->second;
+    if (const auto* found = find(path)) return found->where;
     if (path.empty()) return {};
     const auto cut = path.find_last_of(".[");
     path.resize(cut == std::string::npos ? 0 : cut);
   }
 }
 
-bool Reader::has(const std::string& path) const {
-  const auto at =
-      std::lower_bound(places_.begin(), places_.end(), path, [](const auto& p, const std::string& q) { return p.first < q; });
-  return at != places_.end() && at->first == path;
-}
+bool Reader::has(const std::string& path) const { return find(path) != nullptr; }
 
 void Reader::mismatch(const Node& node, std::string_view expected, bool secret) {
   const auto found = secret && node.kind == Node::Kind::scalar ? std::string("a text") : node.described();

@@ -44,10 +44,11 @@ class Reader {
  public:
   explicit Reader(Report& r) : report(r) {}
   Report& report;
-  /// The place of a path such as "apps[0].name"; of its nearest known ancestor when it was left out.
+  /// The place of a path such as "apps[0].name" (the last one, if several files hold it); of its nearest known ancestor when it
+  /// was left out.
   Where place(std::string path) const;
   bool has(const std::string& path) const;
-  void note(const Where& where) { places_.emplace_back(path_, where); }
+  void note(const Where& where) { places_.push_back({path_, places_.size(), where}); }
   /// Call once after reading and before place() and has().
   void sort_places();
 
@@ -69,8 +70,15 @@ class Reader {
   void mismatch(const Node& node, std::string_view expected, bool secret = false);
 
  private:
+  struct Place {
+    std::string path;
+    std::size_t order = 0;
+    Where where;
+  };
+  const Place* find(const std::string& path) const;
+
   std::string path_;
-  std::vector<std::pair<std::string, Where>> places_;
+  std::vector<Place> places_;
 };
 
 // One function a kind of value: what it holds, or nothing and a problem. The shape says the bounds.
