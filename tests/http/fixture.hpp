@@ -56,25 +56,35 @@ struct Script {
 /// A server that follows scripts, one per connection, byte for byte: for answers that no real server sends.
 class ScriptedServer {
  public:
-  ScriptedServer(asio::io_context& loop, std::vector<Script> scripts)
-      : acceptor_(loop, {asio::ip::address_v4::loopback(), 0}), scripts_(std::move(scripts)) {
-    asio::co_spawn(loop, serve(), [](const std::exception_ptr&) {});
+  ScriptedServer(asio::io_context& loop, std::vector<Script> scripts) : state_(std::make_shared<State>(loop, std::move(scripts))) {
+    asio::co_spawn(loop, serve(state_), [](const std::exception_ptr&) {});
   }
-  Origin origin() const { return {false, "127.0.0.1", acceptor_.local_endpoint().port()}; }
-  std::size_t accepted() const { return accepted_; }
+  ScriptedServer(const ScriptedServer&) = delete;
+  ScriptedServer& operator=(const ScriptedServer&) = delete;
+  ~ScriptedServer() { state_->acceptor.close(); }
+  Origin origin() const { return {false, "127.0.0.1", state_->acceptor.local_endpoint().port()}; }
+  std::size_t accepted() const { return state_->accepted; }
 
  private:
-  asio::awaitable<void> serve() {
-    for (accepted_ = 0; accepted_ < scripts_.size();) {
-      auto [ec, socket] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+  struct State {  // the coroutine may end after its server
+    State(asio::io_context& loop, std::vector<Script> s)
+        : acceptor(loop, {asio::ip::address_v4::loopback(), 0}), scripts(std::move(s)) {}
+    asio::ip::tcp::acceptor acceptor;
+    std::vector<Script> scripts;
+    std::list<asio::ip::tcp::socket> held;
+    std::size_t accepted = 0;
+  };
+  static asio::awaitable<void> serve(std::shared_ptr<State> state) {
+    while (state->accepted < state->scripts.size()) {
+      auto [ec, socket] = co_await state->acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
       if (ec) co_return;
-      const auto& script = scripts_[accepted_++];
+      const auto& script = state->scripts[state->accepted++];
       for (const auto& answer : script.answers) {
         if (!co_await read_head(socket)) break;
         if (script.on_request) script.on_request();
         co_await asio::async_write(socket, asio::buffer(answer), asio::as_tuple(asio::use_awaitable));
       }
-      if (script.hold) held_.push_back(std::move(socket));
+      if (script.hold) state->held.push_back(std::move(socket));
     }
   }
   static asio::awaitable<bool> read_head(asio::ip::tcp::socket& socket) {
@@ -88,10 +98,7 @@ class ScriptedServer {
     co_return true;
   }
 
-  asio::ip::tcp::acceptor acceptor_;
-  std::vector<Script> scripts_;
-  std::list<asio::ip::tcp::socket> held_;
-  std::size_t accepted_ = 0;
+  std::shared_ptr<State> state_;
 };
 
 /// A file that goes away with the test.
