@@ -32,7 +32,8 @@ core::Result<std::string> gunzip(std::string_view body, std::size_t max_bytes) {
   in.z.avail_in = static_cast<uInt>(body.size());
   for (;;) {
     if (written == out.size()) {
-      if (written > max_bytes) return core::fail(ErrorKind::too_large, fmt::format("the body inflates to more than {} bytes", max_bytes));
+      if (written > max_bytes)
+        return core::fail(ErrorKind::too_large, fmt::format("the body inflates to more than {} bytes", max_bytes));
       out.resize(std::min(out.size() * 2, max_bytes + 1));
     }
     in.z.next_out = bytes(out.data()) + written;
@@ -40,7 +41,8 @@ core::Result<std::string> gunzip(std::string_view body, std::size_t max_bytes) {
     const auto before = in.z.avail_out;
     const int rc = inflate(&in.z, Z_NO_FLUSH);
     written += before - in.z.avail_out;
-    if (written > max_bytes) return core::fail(ErrorKind::too_large, fmt::format("the body inflates to more than {} bytes", max_bytes));
+    if (written > max_bytes)
+      return core::fail(ErrorKind::too_large, fmt::format("the body inflates to more than {} bytes", max_bytes));
     if (rc == Z_STREAM_END) {
       if (in.z.avail_in == 0) break;
       if (inflateReset(&in.z) != Z_OK) return core::fail(ErrorKind::malformed, "damaged gzip data");

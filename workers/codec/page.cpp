@@ -101,8 +101,8 @@ class Cursor {
     while (end - at >= 16) {
       __m128i v;
       std::memcpy(&v, at, sizeof v);
-      const auto special =
-          _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), _mm_cmpeq_epi8(_mm_min_epu8(control, v), v));
+      const auto special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+                                        _mm_cmpeq_epi8(_mm_min_epu8(control, v), v));
       const auto mask = static_cast<unsigned>(_mm_movemask_epi8(special));
       if (mask != 0) {
         at += std::countr_zero(mask);
@@ -163,7 +163,9 @@ bool walk(Cursor& c, unsigned max_depth, OnMember&& on_member) {
         const bool container_end = depth > 0 && c.more() && (c.blanks(), c.more()) && *c.at == (is_object[depth - 1] ? '}' : ']');
         if (member != nullptr && depth == 1) {
           auto* value_end = c.at;
-          while (value_end > member && (value_end[-1] == ' ' || value_end[-1] == '\n' || value_end[-1] == '\r' || value_end[-1] == '\t')) --value_end;
+          while (value_end > member &&
+                 (value_end[-1] == ' ' || value_end[-1] == '\n' || value_end[-1] == '\r' || value_end[-1] == '\t'))
+            --value_end;
           on_member(name, std::string_view(member, static_cast<std::size_t>(value_end - member)));
           member = nullptr;
         }
@@ -195,7 +197,8 @@ class PageCutter {
 
   core::Result<Page> run() {
     if (body_.size() > 0xffffffffULL) return core::fail(ErrorKind::too_large, "a page of more than 4 GiB");
-    if (!simdjson::validate_utf8(body_.data(), body_.size())) return core::fail(ErrorKind::malformed, "the page is not valid UTF-8");
+    if (!simdjson::validate_utf8(body_.data(), body_.size()))
+      return core::fail(ErrorKind::malformed, "the page is not valid UTF-8");
     if (!envelope()) return core::fail(ErrorKind::malformed, fmt::format("{} at byte {}", problem_, c_.at - c_.begin));
     return std::move(page_);
   }
@@ -312,6 +315,16 @@ core::Result<void> check_json(std::string_view text, unsigned max_depth) {
   c.blanks();
   if (!ok || c.at != c.end) return core::fail(ErrorKind::malformed, fmt::format("not valid JSON at byte {}", c.at - c.begin));
   return {};
+}
+
+core::Result<std::map<std::string, std::string_view>> json_members(std::string_view text) {
+  if (auto ok = check_json(text); !ok) return core::fail(ok.error());
+  Cursor c(text);
+  c.blanks();
+  if (!c.more() || *c.at != '{') return core::fail(ErrorKind::malformed, "not a JSON object");
+  std::map<std::string, std::string_view> members;
+  walk(c, kMaxDepth, [&](std::string_view name, std::string_view value) { members[std::string(name)] = value; });
+  return members;
 }
 
 std::optional<std::string> json_text(std::string_view raw) {

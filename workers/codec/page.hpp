@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,6 +50,10 @@ core::Result<Page> cut_page(std::string_view body, const RecordFields& fields);
 
 /// Whether `text` is one JSON value (RFC 8259, UTF-8, depth up to `max_depth`): the strict gate before lenient parsers.
 core::Result<void> check_json(std::string_view text, unsigned max_depth = kMaxDepth);
+
+/// The members of a JSON object at its top level, raw values by name; `malformed` for anything that is not one JSON object. A
+/// repeated name keeps its last value. For small bodies (tokens, errors).
+core::Result<std::map<std::string, std::string_view>> json_members(std::string_view text);
 
 /// The text of a raw JSON string without escapes ("\"a\"" -> "a"), decoded when it has some; nothing when it is no string.
 std::optional<std::string> json_text(std::string_view raw);

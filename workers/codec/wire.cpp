@@ -106,7 +106,9 @@ std::string to_json(const pb::Message& message) {
 core::Result<void> from_json(std::string_view json, pb::Message& message) {
   if (auto ok = check_json(json, kMaxCommandDepth); !ok) return core::fail(core::ErrorKind::bad_data, ok.error().message());
   const auto status = pb::util::JsonStringToMessage({json.data(), json.size()}, &message);
-  if (!status.ok()) return core::fail(core::ErrorKind::bad_data, core::printable(std::string_view(status.message().data(), status.message().size())));
+  if (!status.ok())
+    return core::fail(core::ErrorKind::bad_data,
+                      core::printable(std::string_view(status.message().data(), status.message().size())));
   return {};
 }
 

@@ -30,7 +30,8 @@ class ClusterAdmin final : public Admin {
   ~ClusterAdmin() override { queue_.reset(); }
 
   core::Result<std::map<std::string, TopicInfo>> describe(const std::vector<std::string>& names,
-                                                          const std::vector<std::string>& config_names, milliseconds timeout) override {
+                                                          const std::vector<std::string>& config_names,
+                                                          milliseconds timeout) override {
     const struct rd_kafka_metadata* metadata = nullptr;
     const auto code = rd_kafka_metadata(client_.get(), 1, nullptr, &metadata, static_cast<int>(timeout.count()));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "metadata"));
@@ -81,7 +82,8 @@ class ClusterAdmin final : public Admin {
     return options;
   }
 
-  core::Result<void> read_configs(std::map<std::string, TopicInfo>& topics, const std::vector<std::string>& names, milliseconds timeout) {
+  core::Result<void> read_configs(std::map<std::string, TopicInfo>& topics, const std::vector<std::string>& names,
+                                  milliseconds timeout) {
     std::vector<std::unique_ptr<rd_kafka_ConfigResource_t, Freer<rd_kafka_ConfigResource_destroy>>> owned;
     std::vector<rd_kafka_ConfigResource_t*> list;
     for (const auto& [name, info] : topics) {

@@ -28,10 +28,14 @@ std::string library_version() { return std::string("librdkafka ") + rd_kafka_ver
 core::Result<ConfHandle> make_conf(const Cluster& cluster, std::initializer_list<Property> properties) {
   ConfHandle conf(rd_kafka_conf_new());
   const std::initializer_list<Property> common{
-      {"bootstrap.servers", cluster.bootstrap_servers}, {"client.id", cluster.client_id},
-      {"socket.nagle.disable", "true"},                 {"socket.keepalive.enable", "true"},
-      {"socket.timeout.ms", "15000"},                   {"reconnect.backoff.ms", "100"},
-      {"reconnect.backoff.max.ms", "5000"},             {"log.connection.close", "false"},
+      {"bootstrap.servers", cluster.bootstrap_servers},
+      {"client.id", cluster.client_id},
+      {"socket.nagle.disable", "true"},
+      {"socket.keepalive.enable", "true"},
+      {"socket.timeout.ms", "15000"},
+      {"reconnect.backoff.ms", "100"},
+      {"reconnect.backoff.max.ms", "5000"},
+      {"log.connection.close", "false"},
       {"allow.auto.create.topics", "false"},
   };
   for (const auto& [name, value] : common)

@@ -3,11 +3,11 @@
 #include <atomic>
 #include <map>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "core/task_group.hpp"
 #include "kafka/handles.hpp"
@@ -30,8 +30,8 @@ struct Heartbeat {
   std::atomic<std::int64_t> last_ns{0};
 };
 
-rd_kafka_resp_err_t on_response(rd_kafka_t*, int, const char*, std::int32_t, std::int16_t api, std::int16_t, std::int32_t, std::size_t,
-                                std::int64_t, rd_kafka_resp_err_t error, void* opaque) {
+rd_kafka_resp_err_t on_response(rd_kafka_t*, int, const char*, std::int32_t, std::int16_t api, std::int16_t, std::int32_t,
+                                std::size_t, std::int64_t, rd_kafka_resp_err_t error, void* opaque) {
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR && (api == kApiHeartbeat || api == kApiJoinGroup || api == kApiSyncGroup))
     static_cast<Heartbeat*>(opaque)->last_ns = std::chrono::steady_clock::now().time_since_epoch().count();
   return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -77,7 +77,8 @@ class Consumer final : public GroupConsumer {
     if (!conf) return core::fail(conf.error());
     if (!options_.instance_id.empty()) {
       std::array<char, 256> why{};
-      if (rd_kafka_conf_set(conf->get(), "group.instance.id", options_.instance_id.c_str(), why.data(), why.size()) != RD_KAFKA_CONF_OK)
+      if (rd_kafka_conf_set(conf->get(), "group.instance.id", options_.instance_id.c_str(), why.data(), why.size()) !=
+          RD_KAFKA_CONF_OK)
         return core::fail(ErrorKind::bad_config, why.data());
     }
     rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR);
@@ -148,8 +149,8 @@ class Consumer final : public GroupConsumer {
   core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(std::int32_t partition, milliseconds timeout) const override {
     std::int64_t low = 0;
     std::int64_t high = 0;
-    const auto code =
-        rd_kafka_query_watermark_offsets(client_.get(), options_.topic.c_str(), partition, &low, &high, static_cast<int>(timeout.count()));
+    const auto code = rd_kafka_query_watermark_offsets(client_.get(), options_.topic.c_str(), partition, &low, &high,
+                                                       static_cast<int>(timeout.count()));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "offsets of " + options_.topic));
     return std::pair(low, high);
   }
@@ -163,7 +164,8 @@ class Consumer final : public GroupConsumer {
     return {};
   }
 
-  rd_kafka_error_s* send_offsets(rd_kafka_s* producer, const rd_kafka_topic_partition_list_s* offsets, milliseconds timeout) const override {
+  rd_kafka_error_s* send_offsets(rd_kafka_s* producer, const rd_kafka_topic_partition_list_s* offsets,
+                                 milliseconds timeout) const override {
     auto* metadata = rd_kafka_consumer_group_metadata(client_.get());
     if (metadata == nullptr) return rd_kafka_error_new(RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, "not a member of the group");
     auto* error = rd_kafka_send_offsets_to_transaction(producer, offsets, metadata, static_cast<int>(timeout.count()));
@@ -300,8 +302,9 @@ Message copy_message(const rd_kafka_message_t& m) {
   return out;
 }
 
-core::Result<std::unique_ptr<GroupConsumer>> make_group_consumer(asio::any_io_executor loop, core::Clock& clock, const Cluster& cluster,
-                                                                 GroupOptions options, GroupListener& listener) {
+core::Result<std::unique_ptr<GroupConsumer>> make_group_consumer(asio::any_io_executor loop, core::Clock& clock,
+                                                                 const Cluster& cluster, GroupOptions options,
+                                                                 GroupListener& listener) {
   auto consumer = std::make_unique<Consumer>(std::move(loop), clock, cluster, std::move(options), listener);
   if (auto ok = consumer->open(); !ok) return core::fail(ok.error());
   return consumer;

@@ -59,7 +59,8 @@ class GroupConsumer {
   /// The committed, stable offset; nothing when there is none. Blocks; any thread.
   virtual core::Result<std::optional<std::int64_t>> committed(std::int32_t partition, std::chrono::milliseconds timeout) const = 0;
   /// First and next offset of a partition. Blocks; any thread.
-  virtual core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(std::int32_t partition, std::chrono::milliseconds timeout) const = 0;
+  virtual core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(std::int32_t partition,
+                                                                         std::chrono::milliseconds timeout) const = 0;
   /// The next poll() starts at `offset`. Blocks; any thread.
   virtual core::Result<void> seek(std::int32_t partition, std::int64_t offset) const = 0;
   /// Adds offsets with this member's present generation to a producer's transaction. For the producer of this module; any thread.
@@ -68,6 +69,7 @@ class GroupConsumer {
 };
 
 core::Result<std::unique_ptr<GroupConsumer>> make_group_consumer(boost::asio::any_io_executor loop, core::Clock& clock,
-                                                                 const Cluster& cluster, GroupOptions options, GroupListener& listener);
+                                                                 const Cluster& cluster, GroupOptions options,
+                                                                 GroupListener& listener);
 
 }  // namespace stsync::kafka

@@ -38,7 +38,8 @@ core::Result<ClientHandle> make_client(rd_kafka_type_t type, ConfHandle conf);
 std::string describe(rd_kafka_resp_err_t code);
 core::Error to_error(rd_kafka_resp_err_t code, const std::string& what);
 
-inline PartitionsHandle one_partition(const std::string& topic, std::int32_t partition, std::int64_t offset = RD_KAFKA_OFFSET_INVALID) {
+inline PartitionsHandle one_partition(const std::string& topic, std::int32_t partition,
+                                      std::int64_t offset = RD_KAFKA_OFFSET_INVALID) {
   PartitionsHandle list(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
   return list;

@@ -65,7 +65,8 @@ rd_kafka_resp_err_t produce(rd_kafka_t* client, rd_kafka_topic_t* topic, const M
   if (!m.headers.empty()) {
     headers = rd_kafka_headers_new(m.headers.size());
     for (const auto& [name, value] : m.headers)
-      rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.data(), static_cast<ssize_t>(value.size()));
+      rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.data(),
+                          static_cast<ssize_t>(value.size()));
   }
   auto* value = m.value ? const_cast<char*>(m.value->data()) : nullptr;
   const auto size = m.value ? m.value->size() : 0;
@@ -103,19 +104,20 @@ class Transactional final : public TransactionalProducer {
   }
 
   core::Result<void> open() {
-    auto conf = make_conf(cluster_, {
-                                       {"transactional.id", options_.transactional_id},
-                                       {"transaction.timeout.ms", std::to_string(options_.transaction_timeout.count())},
-                                       {"message.timeout.ms", std::to_string(options_.transaction_timeout.count() * 11 / 12)},
-                                       {"request.timeout.ms", std::to_string(kRequestTimeout.count())},
-                                       {"linger.ms", "5"},
-                                       {"compression.codec", "lz4"},
-                                       {"batch.size", "1000000"},
-                                       {"message.max.bytes", std::to_string(kMaxMessageBytes)},
-                                       {"queue.buffering.max.kbytes", std::to_string(std::max<std::size_t>(options_.queue_bytes >> 10, 1))},
-                                       {"queue.buffering.max.messages", "100000"},
-                                       {"retry.backoff.ms", "5"},
-                                   });
+    auto conf = make_conf(cluster_,
+                          {
+                              {"transactional.id", options_.transactional_id},
+                              {"transaction.timeout.ms", std::to_string(options_.transaction_timeout.count())},
+                              {"message.timeout.ms", std::to_string(options_.transaction_timeout.count() * 11 / 12)},
+                              {"request.timeout.ms", std::to_string(kRequestTimeout.count())},
+                              {"linger.ms", "5"},
+                              {"compression.codec", "lz4"},
+                              {"batch.size", "1000000"},
+                              {"message.max.bytes", std::to_string(kMaxMessageBytes)},
+                              {"queue.buffering.max.kbytes", std::to_string(std::max<std::size_t>(options_.queue_bytes >> 10, 1))},
+                              {"queue.buffering.max.messages", "100000"},
+                              {"retry.backoff.ms", "5"},
+                          });
     if (!conf) return core::fail(conf.error());
     rd_kafka_conf_interceptor_add_on_new(conf->get(), "stsync", on_new, &watch_);
     rd_kafka_conf_set_dr_msg_cb(conf->get(), [](rd_kafka_t*, const rd_kafka_message_t* m, void*) {
@@ -185,7 +187,8 @@ class Transactional final : public TransactionalProducer {
     std::vector<std::pair<std::string_view, std::string_view>> headers;
     for (const auto& m : batch.messages) {
       headers.assign(m.headers.begin(), m.headers.end());
-      const MessageView view{m.topic, m.partition, m.key, m.value ? std::optional<std::string_view>(*m.value) : std::nullopt, headers};
+      const MessageView view{m.topic, m.partition, m.key, m.value ? std::optional<std::string_view>(*m.value) : std::nullopt,
+                             headers};
       if (!sink.add(view)) return sink.code;
     }
     return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -266,8 +269,10 @@ class Plain final : public Producer {
  public:
   explicit Plain(Cluster cluster) : cluster_(std::move(cluster)) {}
   core::Result<void> open() {
-    auto conf = make_conf(cluster_, {{"enable.idempotence", "true"}, {"linger.ms", "5"}, {"compression.codec", "lz4"},
-                                    {"message.max.bytes", std::to_string(kMaxMessageBytes)}});
+    auto conf = make_conf(cluster_, {{"enable.idempotence", "true"},
+                                     {"linger.ms", "5"},
+                                     {"compression.codec", "lz4"},
+                                     {"message.max.bytes", std::to_string(kMaxMessageBytes)}});
     if (!conf) return core::fail(conf.error());
     rd_kafka_conf_set_dr_msg_cb(conf->get(), [](rd_kafka_t*, const rd_kafka_message_t* m, void*) {
       if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) *static_cast<rd_kafka_resp_err_t*>(m->_private) = m->err;
@@ -287,17 +292,20 @@ class Plain final : public Producer {
     std::vector<std::pair<std::string_view, std::string_view>> headers;
     for (const auto& m : messages) {
       headers.assign(m.headers.begin(), m.headers.end());
-      const MessageView view{m.topic, m.partition, m.key, m.value ? std::optional<std::string_view>(*m.value) : std::nullopt, headers};
+      const MessageView view{m.topic, m.partition, m.key, m.value ? std::optional<std::string_view>(*m.value) : std::nullopt,
+                             headers};
       for (;;) {
         const auto code = produce(client_.get(), topics_.get(client_.get(), m.topic), view, &failure_);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
-        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || Clock::now() > deadline) return core::fail(to_error(code, "produce to " + m.topic));
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || Clock::now() > deadline)
+          return core::fail(to_error(code, "produce to " + m.topic));
         rd_kafka_poll(client_.get(), 10);
       }
     }
     const auto code = rd_kafka_flush(client_.get(), static_cast<int>(timeout.count()));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "flush"));
-    if (failure_ != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(std::exchange(failure_, RD_KAFKA_RESP_ERR_NO_ERROR), "produce"));
+    if (failure_ != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return core::fail(to_error(std::exchange(failure_, RD_KAFKA_RESP_ERR_NO_ERROR), "produce"));
     return {};
   }
 
@@ -310,7 +318,8 @@ class Plain final : public Producer {
 
 }  // namespace
 
-core::Result<std::unique_ptr<TransactionalProducer>> make_transactional_producer(const Cluster& cluster, TransactionalOptions options) {
+core::Result<std::unique_ptr<TransactionalProducer>> make_transactional_producer(const Cluster& cluster,
+                                                                                 TransactionalOptions options) {
   auto producer = std::make_unique<Transactional>(cluster, std::move(options));
   if (auto ok = producer->open(); !ok) return core::fail(ok.error());
   return producer;

@@ -68,7 +68,8 @@ class TransactionalProducer {
   virtual CommitReport commit(const Batch& batch, const GroupConsumer& consumer) = 0;
 };
 
-core::Result<std::unique_ptr<TransactionalProducer>> make_transactional_producer(const Cluster& cluster, TransactionalOptions options);
+core::Result<std::unique_ptr<TransactionalProducer>> make_transactional_producer(const Cluster& cluster,
+                                                                                 TransactionalOptions options);
 
 /// A plain idempotent producer for tools. Calls block.
 class Producer {

@@ -29,7 +29,8 @@ core::Result<ClientHandle> make_consumer(const Cluster& cluster, const char* iso
   return make_client(RD_KAFKA_CONSUMER, std::move(*conf));
 }
 
-core::Result<std::map<std::string, int>> partition_counts(rd_kafka_t* client, const std::vector<std::string>& topics, milliseconds timeout) {
+core::Result<std::map<std::string, int>> partition_counts(rd_kafka_t* client, const std::vector<std::string>& topics,
+                                                          milliseconds timeout) {
   std::map<std::string, int> counts;
   const struct rd_kafka_metadata* metadata = nullptr;
   const auto code = rd_kafka_metadata(client, 1, nullptr, &metadata, static_cast<int>(timeout.count()));
@@ -65,7 +66,8 @@ class TopicReader final : public Reader {
         std::int64_t low = 0;
         std::int64_t high = 0;
         // Resolved now, so that nothing written after this call is missed.
-        const auto code = rd_kafka_query_watermark_offsets(client_.get(), topic.c_str(), p, &low, &high, static_cast<int>(timeout.count()));
+        const auto code =
+            rd_kafka_query_watermark_offsets(client_.get(), topic.c_str(), p, &low, &high, static_cast<int>(timeout.count()));
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "offsets of " + topic));
         rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), p)->offset = from == From::end ? high : low;
       }
@@ -119,7 +121,8 @@ core::Result<void> read_to_end(const Cluster& cluster, const std::string& topic,
   const auto list = one_partition(topic, partition, low);
   rd_kafka_assign(reader->get(), list.get());
   for (std::int64_t position = low; position < end;) {
-    if (Clock::now() > deadline) return core::fail(ErrorKind::timeout, fmt::format("reading {}-{} to its end took too long", topic, partition));
+    if (Clock::now() > deadline)
+      return core::fail(ErrorKind::timeout, fmt::format("reading {}-{} to its end took too long", topic, partition));
     const MessageHandle m(rd_kafka_consumer_poll(reader->get(), std::min(left(), 1000)));
     if (!m) continue;
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {

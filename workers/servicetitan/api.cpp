@@ -1,0 +1,188 @@
+#include "servicetitan/api.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "codec/gzip.hpp"
+#include "core/text.hpp"
+
+namespace stsync::servicetitan {
+
+using core::ErrorKind;
+using core::Result;
+
+namespace {
+
+/// Smaller bodies are inflated and cut on the loop: handing them over costs more.
+constexpr std::size_t kInlineBody = 64u << 10;
+constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
+
+Result<FetchedPage> inflate_and_cut(http::Response response, const codec::RecordFields& fields, std::size_t max_page) {
+  const auto* encoding = http::find_header(response.headers, "Content-Encoding");
+  auto body = std::move(response.body);
+  if (encoding != nullptr && *encoding != "identity") {
+    if (*encoding != "gzip") return core::fail(ErrorKind::protocol, "unknown Content-Encoding " + core::printable(*encoding, 40));
+    auto inflated = codec::gunzip(body, max_page);
+    if (!inflated) return core::fail(inflated.error());
+    body = std::move(*inflated);
+  }
+  auto page = codec::cut_page(body, fields);
+  if (!page) return core::fail(page.error());
+  return FetchedPage{std::make_shared<const std::string>(std::move(body)), std::move(*page)};
+}
+
+std::string fill_path(const std::string& path, std::int64_t tenant) {
+  static constexpr std::string_view kPlace = "{tenant}";
+  auto out = path;
+  if (const auto at = out.find(kPlace); at != std::string::npos) out.replace(at, kPlace.size(), std::to_string(tenant));
+  return out;
+}
+
+}  // namespace
+
+Api::Api(Parts parts) : p_(parts) {}
+
+limits::Bucket& Api::bucket(const tokens::Account& account) {
+  const auto* app = p_.config.find_app(account.app);
+  core::check(app != nullptr, "a bucket of an app that is not configured");
+  const bool whole_app = app->limits.scope == "app";
+  const double limit = whole_app ? app->limits.requests_per_second / p_.config.expected_workers : app->limits.requests_per_second;
+  return p_.limiter.bucket(account.app, whole_app ? 0 : account.tenant, limit);
+}
+
+core::WallTime Api::vendor_now() const {
+  return p_.clock.wall_now() - std::chrono::milliseconds(std::max<std::int64_t>(vendor_behind_ms_, 0));
+}
+
+boost::asio::awaitable<bool> Api::wait(core::Duration d, core::StopToken stop) {
+  const auto signal = p_.clock.make_signal();
+  const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
+  if (stop.stop_requested()) co_return false;
+  co_await signal->wait_until(p_.clock.now() + d);
+  co_return !stop.stop_requested();
+}
+
+boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account account, const Resource& resource, Query query,
+                                                          CallLog& log, CallObserver& observer, core::StopToken stop) {
+  Attempts attempts;
+  for (;;) {
+    auto page = co_await attempt(account, resource, query, log, observer, stop);
+    if (page) co_return page;
+    const auto verdict = classify(page.error(), attempts, p_.rng);
+    switch (verdict.remedy) {
+      case Remedy::give_up:
+        co_return page;
+      case Remedy::slow_down:
+        observer.throttled(page.error());
+        break;
+      case Remedy::new_token:
+        break;
+      case Remedy::retry:
+        ++log.retries;
+        observer.retrying(page.error(), verdict.wait);
+        if (!co_await wait(verdict.wait, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
+        break;
+    }
+  }
+}
+
+boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account, const Resource& resource, const Query& query,
+                                                         CallLog& log, CallObserver& observer, core::StopToken stop) {
+  while (!observer.may_call())
+    if (!co_await wait(kLeasePoll, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
+  auto request = make_request(account, resource, query);
+  if (!request) co_return core::fail(request.error());
+  auto response = co_await call(account, resource, std::move(*request), log, stop);
+  if (!response) co_return core::fail(response.error());
+  co_return co_await read(resource, std::move(*response));
+}
+
+/// Connection first, then the permit, then at once the call: what is paced is what the vendor counts. The token is looked at
+/// before the wait and again after it, because a long freeze may outlive it.
+boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account, const Resource& resource, http::Request request,
+                                                         CallLog& log, core::StopToken stop) {
+  const auto* tenant = p_.config.find_tenant(account.app, account.tenant);
+  core::check(tenant != nullptr, "a call for a tenant that is not configured");
+  const auto& environment = p_.config.environments.at(tenant->environment);
+  const auto url = http::parse_url(environment.api_url);
+  if (!url) co_return core::fail(url.error());
+  auto& bucket = this->bucket(account);
+  auto& client = *p_.clients.at(tenant->environment);
+  for (bool fresh : {false, true}) {
+    if (auto first = co_await p_.tokens.get(account, stop); !first) co_return core::fail(first.error());
+    auto connection = co_await client.connect(url->origin, fresh, stop);
+    if (!connection) {
+      p_.metrics.api_call(account.app, account.tenant, resource.name, 0, 0);
+      co_return core::fail(connection.error());
+    }
+    const auto waited = co_await bucket.acquire(stop);
+    if (!waited) co_return core::fail(waited.error());
+    p_.metrics.throttled(account.app, std::chrono::duration<double>(*waited).count());
+    auto token = co_await p_.tokens.get(account, stop);
+    if (!token) co_return core::fail(token.error());
+
+    auto copy = request;
+    copy.headers.emplace_back("Authorization", "Bearer " + token->text.reveal());
+    const auto start = p_.clock.now();
+    ++log.calls;
+    auto response = co_await (*connection)->exchange(std::move(copy), {.max_body = p_.max_page}, stop);
+    const auto seconds = std::chrono::duration<double>(p_.clock.now() - start).count();
+    p_.metrics.api_call(account.app, account.tenant, resource.name, response ? response->status : 0, seconds);
+    if (!response) {
+      if (!fresh && (*connection)->stale()) continue;  // the server had closed it: never answered, asked again on a new one
+      co_return core::fail(response.error());
+    }
+    note_date(*response);
+    auto error =
+        error_of_status(response->status, response->body, http::find_header(response->headers, "Retry-After"), p_.clock.wall_now());
+    if (!error) {
+      bucket.answered();
+      co_return std::move(*response);
+    }
+    if (error->kind() == ErrorKind::throttled) {
+      ++log.throttled;
+      p_.metrics.refused(account.app);
+      bucket.refused(error->retry_after() ? std::optional<core::Duration>(*error->retry_after()) : std::nullopt);
+    }
+    if (error->kind() == ErrorKind::unauthorized) p_.tokens.drop(account, token->generation);
+    co_return core::fail(std::move(*error));
+  }
+  co_return core::fail(ErrorKind::network, "the server closes every connection before it answers");
+}
+
+boost::asio::awaitable<Result<FetchedPage>> Api::read(const Resource& resource, http::Response response) {
+  codec::RecordFields fields{resource.key, resource.modified};
+  if (response.body.size() < kInlineBody && http::find_header(response.headers, "Content-Encoding") == nullptr)
+    co_return inflate_and_cut(std::move(response), fields, p_.max_page);
+  auto job = [response = std::move(response), fields = std::move(fields), max = p_.max_page]() mutable {
+    return inflate_and_cut(std::move(response), fields, max);
+  };
+  co_return co_await core::run_on(p_.helpers.executor(), std::move(job));
+}
+
+Result<http::Request> Api::make_request(const tokens::Account& account, const Resource& resource, const Query& query) const {
+  const auto* app = p_.config.find_app(account.app);
+  core::check(app != nullptr, "a request for an app that is not configured");
+  const auto key = app->app_key.read();
+  if (!key) return core::fail(key.error());
+  http::Request request;
+  request.target = fill_path(resource.path, account.tenant);
+  char separator = '?';
+  for (const auto& [name, value] : query) {
+    request.target += separator + http::percent_encode(name) + "=" + http::percent_encode(value);
+    separator = '&';
+  }
+  request.headers = {{"Accept", "application/json"}, {"Accept-Encoding", "gzip"}, {"ST-App-Key", key->reveal()}};
+  return request;
+}
+
+void Api::note_date(const http::Response& response) {
+  const auto* date = http::find_header(response.headers, "Date");
+  if (date == nullptr) return;
+  if (const auto theirs = parse_http_date(*date))
+    // A Date is whole seconds: a second behind is no skew.
+    vendor_behind_ms_ = std::max<std::int64_t>(0, (p_.clock.wall_now() - *theirs).count() - 1000);
+}
+
+}  // namespace stsync::servicetitan

@@ -1,0 +1,95 @@
+#include <fmt/format.h>
+
+#include "core/text.hpp"
+#include "servicetitan/crawl.hpp"
+
+namespace stsync::servicetitan {
+namespace {
+
+using core::ErrorKind;
+
+constexpr std::int64_t kMaxEmptyPages = 1000;
+
+class FeedCrawl final : public Crawl {
+ public:
+  FeedCrawl(const Resource& resource, v1::FeedState state, Bounds bounds)
+      : resource_(resource), state_(std::move(state)), bounds_(bounds) {
+    if (state_.token().empty() && bounds_.from_ms > 0)
+      start_ = core::format_utc(core::WallTime(std::chrono::milliseconds(bounds_.from_ms)));
+  }
+
+  Query next() const override {
+    auto query = resource_.query;
+    const auto& from = state_.token().empty() ? start_ : state_.token();
+    if (!from.empty()) query.emplace_back("from", from);
+    return query;
+  }
+
+  core::Result<Step> on_page(const PageView& view) override {
+    const auto has_more = view.page.has_more.in(view.body);
+    if (!view.page.has_data || (has_more != "true" && has_more != "false"))
+      return core::fail(ErrorKind::malformed, "the page lacks data or hasMore");
+    const auto token = codec::json_text(view.page.continue_from.in(view.body)).value_or("");
+    const bool empty = view.page.records.empty();
+    const bool more = has_more == "true";
+    const bool stands_still = more && (token.empty() || token == state_.token());
+    Step step;
+    if (stands_still && !empty)
+      return core::fail(ErrorKind::no_progress, "the feed has more rows but repeats its continuation token");
+    if (stands_still) {
+      // The third ending seen in the field: more promised, nothing given, no way on. Once may be a hiccup.
+      if (state_.empty_pages() == 0) {
+        state_.set_empty_pages(1);
+        return step;
+      }
+      step.note = "the feed ended with hasMore but neither rows nor a new token";
+    }
+    if (more && empty && state_.empty_pages() >= kMaxEmptyPages)
+      return core::fail(ErrorKind::no_progress, fmt::format("{} empty pages in a row", kMaxEmptyPages));
+    state_.set_empty_pages(empty ? state_.empty_pages() + 1 : 0);
+    if (!token.empty()) state_.set_token(token);
+    select(view, step);
+    step.done = !more || stands_still;
+    return step;
+  }
+
+  v1::CrawlState state() const override {
+    v1::CrawlState out;
+    *out.mutable_feed() = state_;
+    return out;
+  }
+
+  void move_cursor(v1::StreamState& stream) const override { stream.set_token(state_.token()); }
+
+ private:
+  void select(const PageView& view, Step& step) const {
+    const bool open = bounds_.from_ms == 0 && bounds_.to_ms == INT64_MAX;
+    step.publish.reserve(view.page.records.size());
+    for (std::uint32_t i = 0; i < view.page.records.size(); ++i) {
+      if (!open) {
+        const auto text = codec::json_text(view.page.records[i].modified.in(view.body));
+        const auto time = text ? core::parse_utc(*text) : std::nullopt;
+        if (time && !bounds_.contains(time->time_since_epoch().count())) continue;
+      }
+      step.publish.push_back(i);
+    }
+  }
+
+  const Resource& resource_;
+  v1::FeedState state_;
+  const Bounds bounds_;
+  std::string start_;
+};
+
+}  // namespace
+
+std::unique_ptr<Crawl> make_feed_crawl(const Resource& resource, const v1::FeedState& state, Bounds bounds) {
+  return std::make_unique<FeedCrawl>(resource, state, bounds);
+}
+
+std::unique_ptr<Crawl> make_crawl(const Resource& resource, const v1::CrawlState& state, Bounds bounds) {
+  if (resource.feed == Feed::export_feed) return make_feed_crawl(resource, state.feed(), bounds);
+  return make_list_crawl(resource, state.list());
+}
+
+}  // namespace stsync::servicetitan

@@ -1,0 +1,127 @@
+#include "sync/intake.hpp"
+
+#include <fmt/format.h>
+
+#include "codec/wire.hpp"
+#include "core/text.hpp"
+#include "kafka/client.hpp"
+#include "sync/names.hpp"
+
+namespace stsync::sync {
+namespace {
+
+constexpr std::string_view kForwarded = "st-forwarded";
+
+Reject reject(const v1::Command& command, std::string code, std::string message) {
+  return {command, std::move(code), std::move(message)};
+}
+
+std::optional<Reject> read(const kafka::Message& m, v1::Command& command) {
+  if (!m.value || m.value->empty()) return Reject{std::nullopt, "empty", "the message has no value"};
+  if (m.value->size() > kMaxCommandBytes)
+    return Reject{std::nullopt, "too_large", fmt::format("{} bytes, at most {} are accepted", m.value->size(), kMaxCommandBytes)};
+  const auto* type = m.header("content-type");
+  if (type != nullptr && *type == "application/protobuf") {
+    if (!command.ParseFromString(*m.value)) return Reject{std::nullopt, "bad_command", "not a stsync.v1.Command"};
+    if (!command.GetReflection()->GetUnknownFields(command).empty()) return Reject{command, "bad_command", "an unknown field"};
+    return std::nullopt;
+  }
+  if (auto ok = codec::from_json(*m.value, command); !ok) return Reject{std::nullopt, "bad_command", ok.error().message()};
+  return std::nullopt;
+}
+
+std::optional<Reject> check_address(const v1::Command& c, const config::Config& config) {
+  if (!valid_id(c.id())) return reject(c, "bad_id", "id must be 1 to 64 characters of A-Z a-z 0-9 . _ -");
+  if (config.find_app(c.app()) == nullptr)
+    return reject(c, "unknown_app", fmt::format("app '{}' is not configured", core::printable(c.app(), 64)));
+  if (config.find_tenant(c.app(), c.tenant()) == nullptr)
+    return reject(c, "unknown_tenant", fmt::format("tenant {} is not configured for app '{}'", c.tenant(), c.app()));
+  if (c.action_case() == v1::Command::ACTION_NOT_SET)
+    return reject(c, "no_action", "one of sync, cancel, pause, resume, cursor is needed");
+  return std::nullopt;
+}
+
+std::int64_t ms_of(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
+
+std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
+  const auto& s = c.sync();
+  if (catalogue.find(s.resource()) == nullptr)
+    return reject(c, "unknown_resource",
+                  fmt::format("'{}' is not a resource (see: stsync catalog list)", core::printable(s.resource(), 80)));
+  const bool windowed = s.has_from() || s.has_to();
+  switch (s.mode()) {
+    case v1::incremental:
+    case v1::full:
+      if (windowed) return reject(c, "bad_window", "from and to belong to mode window");
+      break;
+    case v1::window:
+      if (!s.has_from() || !s.has_to()) return reject(c, "bad_window", "mode window needs from and to");
+      if (ms_of(s.from()) >= ms_of(s.to())) return reject(c, "bad_window", "from must be before to");
+      break;
+    default:
+      return reject(c, "unsupported_mode", fmt::format("mode {} is not supported by this version", v1::Mode_Name(s.mode())));
+  }
+  if (s.ids_size() > 0 || s.has_report()) return reject(c, "bad_command", "ids and report belong to modes of their own");
+  return std::nullopt;
+}
+
+std::optional<Reject> check_control(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
+  if (!c.has_cursor()) return std::nullopt;
+  if (catalogue.find(c.cursor().resource()) == nullptr)
+    return reject(c, "unknown_resource", fmt::format("'{}' is not a resource", core::printable(c.cursor().resource(), 80)));
+  if (c.cursor().change_case() == v1::Cursor::CHANGE_NOT_SET || (c.cursor().has_reset() && !c.cursor().reset()))
+    return reject(c, "bad_command", "cursor needs reset: true or set");
+  return std::nullopt;
+}
+
+/// A waiting job of the same stream that does what this one would.
+std::optional<std::string> merge_target(const v1::Command& c, const Memory& memory) {
+  for (const auto& [key, job] : memory.jobs()) {
+    const auto& other = job.command();
+    if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync()) continue;
+    if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
+    const bool absorbed = other.sync().mode() == v1::full && c.sync().mode() == v1::incremental;
+    const bool same = other.sync().mode() == c.sync().mode() && ms_of(other.sync().from()) == ms_of(c.sync().from()) &&
+                      ms_of(other.sync().to()) == ms_of(c.sync().to());
+    if (same || absorbed) return other.id();
+  }
+  return std::nullopt;
+}
+
+std::size_t waiting_jobs(const v1::Command& c, const Memory& memory) {
+  std::size_t n = 0;
+  for (const auto& [key, job] : memory.jobs())
+    if (job.phase() == v1::JobState::waiting && job.command().app() == c.app() && job.command().tenant() == c.tenant()) ++n;
+  return n;
+}
+
+}  // namespace
+
+Decision decide(const kafka::Message& message, const IntakeContext& context) {
+  v1::Command command;
+  if (auto bad = read(message, command)) return *bad;
+  if (auto bad = check_address(command, context.config)) return *bad;
+  const auto key = tenant_key(command.app(), command.tenant());
+  const auto partition = kafka::partition_for(key, context.partitions);
+  if (message.key != key || partition != context.partition) {
+    if (message.header(kForwarded) == nullptr) return Forward{key, partition};
+    return reject(command, "wrong_partition", "the command stands on a partition that its app and tenant do not belong on");
+  }
+  const auto hash = core::sha256_hex(command.SerializeAsString());
+  if (const auto* known = context.memory.job(job_journal_key(command.app(), command.tenant(), command.id())); known != nullptr) {
+    if (known->body_hash() == hash) return Duplicate{std::move(command)};
+    return reject(command, "conflict", "another command with this id was accepted before");
+  }
+  if (!command.has_sync()) {
+    if (auto bad = check_control(command, context.catalogue)) return *bad;
+    return Control{std::move(command), hash};
+  }
+  if (auto bad = check_sync(command, context.catalogue)) return *bad;
+  if (auto target = merge_target(command, context.memory)) return Coalesce{std::move(command), hash, *target};
+  if (waiting_jobs(command, context.memory) >= context.waiting_of_tenant_limit)
+    return reject(command, "queue_full",
+                  fmt::format("{} jobs of this tenant are waiting already", context.waiting_of_tenant_limit));
+  return Accept{std::move(command), hash};
+}
+
+}  // namespace stsync::sync

@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/config.hpp"
+#include "core/clock.hpp"
+#include "kafka/message.hpp"
+#include "servicetitan/catalogue.hpp"
+#include "stsync/v1/command.pb.h"
+#include "sync/memory.hpp"
+
+namespace stsync::sync {
+
+/// What to do about a message of the commands topic.
+struct Accept {
+  v1::Command command;
+  std::string body_hash;
+};
+struct Coalesce {  ///< into a waiting job of the same stream
+  v1::Command command;
+  std::string body_hash;
+  std::string target;
+};
+struct Duplicate {
+  v1::Command command;
+};
+struct Control {  ///< cancel, pause, resume, cursor
+  v1::Command command;
+  std::string body_hash;
+};
+struct Forward {  ///< to the partition its body belongs on
+  std::string key;
+  std::int32_t partition = 0;
+};
+struct Reject {
+  std::optional<v1::Command> command;  ///< as far as it could be read
+  std::string code;                    ///< stable
+  std::string message;
+};
+using Decision = std::variant<Accept, Coalesce, Duplicate, Control, Forward, Reject>;
+
+/// Everything a decision depends on. Pure: total over any bytes, never throws.
+struct IntakeContext {
+  const config::Config& config;
+  const servicetitan::Catalogue& catalogue;
+  const Memory& memory;
+  std::int32_t partition = 0;
+  std::int32_t partitions = 1;
+  std::size_t waiting_of_tenant_limit = 1000;
+};
+
+inline constexpr std::size_t kMaxCommandBytes = 256u << 10;
+
+Decision decide(const kafka::Message& message, const IntakeContext& context);
+
+}  // namespace stsync::sync

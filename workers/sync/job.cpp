@@ -1,0 +1,344 @@
+#include "sync/job.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sync/names.hpp"
+#include "sync/record_run.hpp"
+#include "sync/status.hpp"
+#include "telemetry/log.hpp"
+
+namespace stsync::sync {
+
+using core::Error;
+using core::ErrorKind;
+using servicetitan::FetchedPage;
+using servicetitan::Step;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr core::Duration kProgressEvery = 1s;
+constexpr core::Duration kThrottledEvery = 10s;
+constexpr core::Duration kAuthWait = 60s;
+/// Key, headers and framing of a record, for the comparison with the topic's limit.
+constexpr std::size_t kRecordOverhead = 512;
+
+std::int64_t ms_of(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
+
+}  // namespace
+
+Job::Job(JobContext& context, std::string key, v1::JobState state)
+    : context_(context),
+      key_(std::move(key)),
+      state_(std::move(state)),
+      committed_(state_),
+      resource_(*context.catalogue.find(state_.command().sync().resource())),
+      account_{state_.command().app(), state_.command().tenant()},
+      environment_(context.config.find_tenant(account_.app, account_.tenant)->environment),
+      topic_(records_topic(context.config.kafka.topics, resource_, environment_)) {}
+
+void Job::ask(JobEnd end) {
+  asked_ = end;
+  stop_.request_stop();
+}
+
+boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
+  const auto on_lane_stop = lane_stop.on_stop([this] { stop_.request_stop(); });
+  begin();
+  auto error = co_await crawl_pages();
+  if (!error) co_return JobEnd::finished;
+  if (error->kind() == ErrorKind::doubt || error->kind() == ErrorKind::fenced || lane_stop.stop_requested())
+    co_return JobEnd::lane_stopped;
+  if (error->kind() == ErrorKind::cancelled && asked_) {
+    const bool cancelled = *asked_ == JobEnd::cancelled;
+    co_return co_await end(cancelled ? v1::JobState::cancelled : v1::JobState::paused,
+                           cancelled ? v1::StatusEvent::cancelled : v1::StatusEvent::paused, nullptr, *asked_);
+  }
+  if (error->kind() == ErrorKind::cancelled) co_return JobEnd::lane_stopped;
+  co_return co_await end(v1::JobState::failed, v1::StatusEvent::failed, &*error, JobEnd::finished);
+}
+
+v1::Mode Job::effective_mode() const {
+  const auto mode = state_.command().sync().mode();
+  if (mode != v1::incremental || state_.crawl().kind_case() != v1::CrawlState::KIND_NOT_SET) return mode;
+  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+  const bool has_cursor = resource_.feed == servicetitan::Feed::export_feed ? !stream.token().empty() : stream.watermark_ms() > 0;
+  return has_cursor ? v1::incremental : v1::full;
+}
+
+servicetitan::Bounds Job::bounds() const {
+  const auto& sync = state_.command().sync();
+  if (sync.mode() != v1::window) return {};
+  return {ms_of(sync.from()), ms_of(sync.to())};
+}
+
+/// A job that never made a call gets its crawl from the mode and the stream's cursor; any other goes on from its own state.
+void Job::begin() {
+  const bool fresh = state_.crawl().kind_case() == v1::CrawlState::KIND_NOT_SET;
+  if (fresh) {
+    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+    const auto mode = effective_mode();
+    state_.set_stream_version(stream.version());
+    if (mode == v1::full) state_.mutable_command()->mutable_sync()->set_mode(v1::full);
+    if (resource_.feed == servicetitan::Feed::export_feed) {
+      state_.mutable_crawl()->mutable_feed()->set_token(mode == v1::incremental ? stream.token() : "");
+    } else {
+      auto& list = *state_.mutable_crawl()->mutable_list();
+      const auto settled =
+          context_.api.vendor_now() - std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.worker.settle);
+      list.set_from_ms(mode == v1::incremental ? stream.watermark_ms() : bounds().from_ms);
+      list.set_to_ms(mode == v1::window ? bounds().to_ms : settled.time_since_epoch().count());
+    }
+  }
+  crawl_ = servicetitan::make_crawl(resource_, state_.crawl(), bounds());
+  const bool waiting = state_.phase() == v1::JobState::waiting;
+  state_.set_phase(v1::JobState::running);
+  if (!waiting) return;
+  auto c = contribution_of_state();
+  c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(v1::StatusEvent::started, state_, now())));
+  context_.committer.submit(std::move(c));
+}
+
+/// An incremental list whose watermark is newer than what has settled.
+bool Job::nothing_to_do() const {
+  const auto& list = state_.crawl().list();
+  return state_.crawl().has_list() && list.from_ms() >= list.to_ms();
+}
+
+boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
+  if (nothing_to_do()) {
+    auto keep = co_await end(v1::JobState::completed, v1::StatusEvent::completed, nullptr, JobEnd::finished);
+    co_return keep == JobEnd::finished ? std::nullopt : std::optional(Error(ErrorKind::cancelled, "stopped"));
+  }
+  servicetitan::Attempts attempts;
+  core::Rng rng(1);
+  for (;;) {
+    if (auto error = co_await wait_for_room(1)) co_return error;
+    auto page = co_await fetch();
+    if (!page) {
+      if (auto error = co_await wait_for_room(0)) co_return error;
+      co_return page.error();
+    }
+    auto step = crawl_->on_page(page->view());
+    if (!step) {
+      const auto verdict = servicetitan::classify(step.error(), attempts, rng);
+      if (verdict.remedy != servicetitan::Remedy::retry) {
+        if (auto error = co_await wait_for_room(0)) co_return error;
+        co_return step.error();
+      }
+      retrying(step.error(), verdict.wait);
+      if (!co_await wait(verdict.wait)) co_return Error(ErrorKind::cancelled, "stopped");
+      continue;
+    }
+    attempts = {};
+    if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
+    submit_page(*page, *step);
+    if (step->done) co_return co_await wait_for_room(0);
+  }
+}
+
+/// A page, waiting as long as it takes for credentials that work: others go on meanwhile.
+boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch() {
+  for (;;) {
+    auto page = co_await context_.api.get_page(account_, resource_, crawl_->next(), calls_, *this, stop_.token());
+    count_calls();
+    if (page || page.error().kind() != ErrorKind::unauthorized) co_return page;
+    tell(v1::StatusEvent::auth_failed, &page.error(), "token");
+    const auto pause = page.error().retry_after() ? core::Duration(*page.error().retry_after()) : kAuthWait;
+    if (!co_await wait(pause)) co_return core::fail(ErrorKind::cancelled, "stopped");
+  }
+}
+
+boost::asio::awaitable<bool> Job::wait(core::Duration d) {
+  const auto signal = context_.clock.make_signal();
+  const auto token = stop_.token();
+  const auto on_stop = token.on_stop([&signal] { signal->notify(); });
+  if (token.stop_requested()) co_return false;
+  co_await signal->wait_until(context_.clock.now() + d);
+  co_return !token.stop_requested();
+}
+
+/// Until no more than `at_most` pages are uncommitted. An error: one of them will never be.
+boost::asio::awaitable<std::optional<Error>> Job::wait_for_room(std::size_t at_most) {
+  while (uncommitted_.size() > at_most || (!uncommitted_.empty() && uncommitted_.front().ticket->ended())) {
+    const auto ticket = uncommitted_.front().ticket;
+    auto result = co_await ticket->wait();
+    if (!result) co_return result.error();
+    committed_ = std::move(uncommitted_.front().state);
+    uncommitted_.pop_front();
+  }
+  co_return std::nullopt;
+}
+
+void Job::submit_page(const FetchedPage& page, const Step& step) {
+  Contribution c;
+  const bool first = state_.counts().pages() == 0;
+  add_records(c, page, step);
+  auto& counts = *state_.mutable_counts();
+  counts.set_pages(counts.pages() + 1);
+  *state_.mutable_crawl() = crawl_->state();
+  if (step.done) {
+    state_.set_phase(v1::JobState::completed);
+    state_.set_finished_ms(now().time_since_epoch().count());
+  }
+  add_cursor(c, step.done);
+  c.journal.push_back({key_, state_});
+  c.owner = this;
+  c.pages = 1;
+  c.bytes += 256;
+  c.urgent = first || step.done || state_.command().sync().priority() == v1::interactive;
+  const auto time = context_.clock.now();
+  if (step.done || time - last_progress_ >= kProgressEvery) {
+    last_progress_ = time;
+    const auto type = step.done ? v1::StatusEvent::completed : v1::StatusEvent::progress;
+    c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(type, state_, now())));
+  }
+  if (step.done)
+    telemetry::log(telemetry::Level::info, "job_completed", "job completed",
+                   {{"job", state_.command().id()},
+                    {"app", account_.app},
+                    {"tenant", account_.tenant},
+                    {"resource", resource_.name},
+                    {"records", counts.records()},
+                    {"pages", counts.pages()}});
+  auto ticket = context_.committer.submit(std::move(c));
+  uncommitted_.push_back({std::move(ticket), state_});
+}
+
+void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step) {
+  const auto limit = context_.record_limit(topic_);
+  std::vector<codec::Record> records;
+  records.reserve(step.publish.size());
+  std::int64_t bytes = 0;
+  auto& counts = *state_.mutable_counts();
+  for (const auto index : step.publish) {
+    const auto& record = page.page.records[index];
+    if (record.bytes.length + record.key.length + kRecordOverhead > limit) {
+      std::string key = std::to_string(account_.tenant) + ":";
+      append_record_key(key, *page.body, record);
+      c.messages.push_back(
+          dead_letter_message(context_.config.kafka.topics.dlq,
+                              {key, record.bytes.in(*page.body), topic_, -1, -1, "publish", "too_large",
+                               fmt::format("a record of {} bytes; {} takes {}", record.bytes.length, topic_, limit)}));
+      counts.set_dead_letters(counts.dead_letters() + 1);
+      context_.metrics.dead_letter("too_large");
+      continue;
+    }
+    bytes += record.bytes.length;
+    records.push_back(record);
+  }
+  const auto count = static_cast<std::int64_t>(records.size());
+  const auto source = fmt::format("{}/{}/{}/{}", account_.app, account_.tenant, environment_, resource_.name);
+  if (count > 0)
+    c.runs.push_back(std::make_shared<RecordRun>(topic_, account_.tenant, source, state_.command().id(), state_.seq(), page.body,
+                                                 std::move(records)));
+  state_.set_seq(state_.seq() + count);
+  counts.set_records(counts.records() + count);
+  counts.set_bytes(counts.bytes() + bytes);
+  c.bytes += static_cast<std::size_t>(bytes);
+  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][resource_.name];
+  usage.set_records(usage.records() + count);
+  usage.set_bytes(usage.bytes() + bytes);
+  c.on_committed = [&metrics = context_.metrics, app = account_.app, resource = resource_.name, count, bytes] {
+    metrics.records(app, resource, static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(bytes));
+    metrics.pages(app, resource, 1);
+  };
+}
+
+/// The cursor moves with the records it covers: page by page for an incremental feed, once at the end of everything else; a full
+/// leaves it alone when it was moved since.
+void Job::add_cursor(Contribution& c, bool done) {
+  const auto mode = state_.command().sync().mode();
+  const bool by_page = mode == v1::incremental && resource_.feed == servicetitan::Feed::export_feed;
+  if (mode == v1::window || (!done && !by_page)) return;
+  const auto key = stream_journal_key(account_.app, account_.tenant, resource_.name);
+  auto stream = context_.memory.stream(key);
+  if (stream.version() != state_.stream_version()) return;
+  crawl_->move_cursor(stream);
+  stream.set_version(stream.version() + 1);
+  stream.set_updated_ms(now().time_since_epoch().count());
+  state_.set_stream_version(stream.version());
+  c.journal.push_back({key, stream});
+}
+
+/// Brings what the API calls cost into the job's counts and the usage of its tenant.
+void Job::count_calls() {
+  const auto calls = calls_.calls - counted_.calls;
+  const auto throttled = calls_.throttled - counted_.throttled;
+  auto& counts = *state_.mutable_counts();
+  counts.set_calls(counts.calls() + calls);
+  counts.set_throttled(counts.throttled() + throttled);
+  counts.set_retries(counts.retries() + calls_.retries - counted_.retries);
+  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][resource_.name];
+  usage.set_resource(resource_.name);
+  usage.set_calls(usage.calls() + calls);
+  usage.set_throttled(usage.throttled() + throttled);
+  usage.set_failed(usage.failed() + calls_.retries - counted_.retries);
+  counted_ = calls_;
+}
+
+void Job::throttled(const Error& why) {
+  const auto time = context_.clock.now();
+  if (last_throttled_ != core::TimePoint{} && time - last_throttled_ < kThrottledEvery) return;
+  last_throttled_ = time;
+  tell(v1::StatusEvent::throttled, &why, "request");
+}
+
+void Job::retrying(const Error& why, core::Duration pause) {
+  telemetry::log(telemetry::Level::warn, "call_retried", why.message(),
+                 {{"job", state_.command().id()},
+                  {"app", account_.app},
+                  {"tenant", account_.tenant},
+                  {"resource", resource_.name},
+                  {"wait_seconds", std::chrono::duration<double>(pause).count()}});
+  tell(v1::StatusEvent::retrying, &why, "request");
+}
+
+/// An event between pages; the journal entry makes it one with the phase.
+void Job::tell(v1::StatusEvent::Type type, const Error* why, std::string_view stage, const std::string& note) {
+  auto event = job_event(type, state_, now());
+  if (why != nullptr) *event.mutable_failure() = failure_of(*why, stage, true);
+  event.set_note(note);
+  Contribution c;
+  c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
+  c.urgent = true;
+  context_.committer.submit(std::move(c));
+}
+
+Contribution Job::contribution_of_state() const {
+  Contribution c;
+  c.journal.push_back({key_, state_});
+  c.urgent = true;
+  return c;
+}
+
+/// The last word of a job, built on what is committed: pages that never will be are not counted.
+boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const Error* why, JobEnd result) {
+  const auto counts = state_.counts();
+  if (why != nullptr) state_ = committed_;
+  state_.mutable_counts()->set_calls(counts.calls());
+  state_.mutable_counts()->set_retries(counts.retries());
+  state_.mutable_counts()->set_throttled(counts.throttled());
+  state_.set_phase(phase);
+  if (terminal(phase)) state_.set_finished_ms(now().time_since_epoch().count());
+  if (why != nullptr) {
+    *state_.mutable_failure() = failure_of(*why, "crawl", false);
+    telemetry::log(telemetry::Level::error, "job_failed", why->message(),
+                   {{"job", state_.command().id()},
+                    {"app", account_.app},
+                    {"tenant", account_.tenant},
+                    {"resource", resource_.name},
+                    {"code", core::to_string(why->kind())}});
+  }
+  auto c = contribution_of_state();
+  auto event = job_event(type, state_, now());
+  if (why != nullptr) *event.mutable_failure() = state_.failure();
+  c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
+  const auto ticket = context_.committer.submit(std::move(c));
+  const auto committed = co_await ticket->wait();
+  co_return committed ? result : JobEnd::lane_stopped;
+}
+
+}  // namespace stsync::sync

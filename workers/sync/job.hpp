@@ -1,0 +1,102 @@
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config/config.hpp"
+#include "core/clock.hpp"
+#include "core/stop.hpp"
+#include "servicetitan/api.hpp"
+#include "servicetitan/catalogue.hpp"
+#include "servicetitan/crawl.hpp"
+#include "stsync/v1/journal.pb.h"
+#include "sync/committer.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace stsync::sync {
+
+/// Calls and records since the last usage sample, by resource.
+using UsageRows = std::map<std::string, v1::UsageRow>;
+
+/// What a job needs of its lane; everything outlives the job.
+struct JobContext {
+  core::Clock& clock;
+  const config::Config& config;
+  const servicetitan::Catalogue& catalogue;
+  servicetitan::Api& api;
+  telemetry::Metrics& metrics;
+  Committer& committer;
+  const Memory& memory;
+  std::function<bool()> may_call;                                     ///< the lane's lease
+  std::function<std::size_t(const std::string& topic)> record_limit;  ///< largest record a topic takes
+  std::map<std::string, UsageRows>& usage;                            ///< by tenant key
+};
+
+enum class JobEnd {
+  finished,      ///< completed or failed, and committed
+  cancelled,     ///< by command, and committed
+  paused,        ///< by command, and committed
+  lane_stopped,  ///< the lane ends: the journal holds where to go on
+};
+
+/// One job from its start, or from where the journal says it stood, to its end. Pages are requested one after the other; at most
+/// two are not committed: one waiting, one being fetched. Loop thread only.
+class Job final : public servicetitan::CallObserver {
+ public:
+  Job(JobContext& context, std::string key, v1::JobState state);
+  boost::asio::awaitable<JobEnd> run(core::StopToken lane_stop);
+
+  /// Stops it at the next page.
+  void cancel() { ask(JobEnd::cancelled); }
+  void pause() { ask(JobEnd::paused); }
+  const v1::JobState& state() const noexcept { return state_; }
+
+  void throttled(const core::Error& why) override;
+  void retrying(const core::Error& why, core::Duration wait) override;
+  bool may_call() override { return context_.may_call(); }
+
+ private:
+  struct Uncommitted {
+    std::shared_ptr<Ticket> ticket;
+    v1::JobState state;
+  };
+
+  void ask(JobEnd end);
+  void begin();
+  v1::Mode effective_mode() const;
+  servicetitan::Bounds bounds() const;
+  bool nothing_to_do() const;
+  boost::asio::awaitable<std::optional<core::Error>> crawl_pages();
+  boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch();
+  boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
+  boost::asio::awaitable<bool> wait(core::Duration d);
+  void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step);
+  void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
+  void add_cursor(Contribution& c, bool done);
+  void count_calls();
+  void tell(v1::StatusEvent::Type type, const core::Error* why, std::string_view stage, const std::string& note = {});
+  boost::asio::awaitable<JobEnd> end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const core::Error* why, JobEnd result);
+  Contribution contribution_of_state() const;
+  core::WallTime now() const { return context_.clock.wall_now(); }
+
+  JobContext& context_;
+  const std::string key_;
+  v1::JobState state_;      ///< as submitted
+  v1::JobState committed_;  ///< as committed
+  const servicetitan::Resource& resource_;
+  tokens::Account account_;
+  std::string environment_;
+  std::string topic_;
+  std::unique_ptr<servicetitan::Crawl> crawl_;
+  servicetitan::CallLog calls_, counted_;
+  std::deque<Uncommitted> uncommitted_;
+  core::StopSource stop_;
+  std::optional<JobEnd> asked_;
+  core::TimePoint last_progress_{};
+  core::TimePoint last_throttled_{};
+};
+
+}  // namespace stsync::sync

@@ -1,0 +1,531 @@
+#include "sync/lane.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "codec/wire.hpp"
+#include "core/text.hpp"
+#include "kafka/reader.hpp"
+#include "sync/names.hpp"
+#include "sync/status.hpp"
+#include "telemetry/log.hpp"
+
+namespace stsync::sync {
+
+using core::Error;
+using core::ErrorKind;
+using core::Result;
+using telemetry::Level;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kRestoreTimeout = 60s;
+constexpr core::Duration kRetryInit = 1s;
+/// The vendor's window: what a predecessor may have used of it is over after this.
+constexpr core::Duration kFirstCallAfter = 1s;
+constexpr core::Duration kHousekeeping = 10s;
+constexpr std::size_t kMaxRunningJobs = 64;
+constexpr std::size_t kKeepFinished = 50'000;
+constexpr std::size_t kForgetAtOnce = 500;
+constexpr std::size_t kCommandsAtOnce = 64;
+
+/// What the lane's thread finds out before the lane can work.
+struct Restored {
+  std::unique_ptr<kafka::TransactionalProducer> producer;
+  Memory memory;
+  std::int64_t offset = 0;
+  std::vector<std::string> foreign;  ///< journal records that are not ours
+};
+
+}  // namespace
+
+/// Everything that dies with a producer: a lane in doubt throws it away and restores the next one from the journal.
+struct Lane::Incarnation final : TransactionRunner {
+  Incarnation(Lane& lane, Restored restored);
+
+  boost::asio::awaitable<Result<void>> live();
+  void on_messages() { intake_wake->notify(); }
+  boost::asio::awaitable<kafka::CommitReport> commit(kafka::Batch batch) override;
+
+  // Commands.
+  boost::asio::awaitable<void> read_commands();
+  void take(const kafka::Message& m);
+  void accept(const v1::Command& command, const std::string& hash, std::int64_t offset);
+  void refuse(const Reject& r, const kafka::Message& m);
+  void forward(const Forward& f, const kafka::Message& m);
+  void answer(const v1::Command& command, v1::StatusEvent::Type type, const std::string& target, std::optional<JournalEntry> entry,
+              std::int64_t offset);
+  void control(const Control& c, std::int64_t offset);
+  std::size_t control_jobs(const v1::Command& command);
+  bool control_cursor(const v1::Command& command, Contribution& c);
+
+  // Jobs.
+  void start_jobs();
+  bool may_start(const v1::JobState& state) const;
+  boost::asio::awaitable<void> run_job(std::string key);
+  void end_waiting(const std::string& key, v1::JobState state, v1::JobState::Phase phase, v1::StatusEvent::Type type);
+
+  boost::asio::awaitable<void> housekeeping();
+  void sample_usage();
+
+  core::WallTime wall() const { return ctx.clock.wall_now(); }
+  const config::Topics& topics() const { return ctx.config.kafka.topics; }
+
+  Lane& lane;
+  LaneContext& ctx;
+  std::unique_ptr<kafka::TransactionalProducer> producer;
+  Memory memory;
+  std::int64_t next_offset;
+  Committer committer;
+  core::StopSource stop;  ///< ends this incarnation only
+  std::unique_ptr<core::Signal> intake_wake, tick;
+  std::map<std::string, UsageRows> usage;
+  core::WallTime usage_since;
+  JobContext job_context;
+  std::map<std::string, std::unique_ptr<Job>> running;  ///< by journal key
+  std::map<std::string, std::string> busy_streams;      ///< stream key -> job
+  std::set<std::string> held;                           ///< tenants whose first call waits out the vendor's window
+  core::TimePoint started;
+  core::TaskGroup tasks;
+};
+
+Lane::Lane(LaneContext context, std::int32_t partition)
+    : context_(std::move(context)), partition_(partition), thread_("lane-" + std::to_string(partition), 1) {}
+Lane::~Lane() = default;
+
+void Lane::stop() {
+  stop_.request_stop();
+  if (current_ != nullptr) current_->on_messages();
+}
+void Lane::give_up() {
+  stop();
+  give_up_.request_stop();
+}
+void Lane::messages() {
+  if (current_ != nullptr) current_->on_messages();
+}
+std::map<std::string, int> Lane::phases() const {
+  std::map<std::string, int> out;
+  if (current_ != nullptr)
+    for (const auto& [phase, count] : current_->memory.phases()) out[v1::JobState::Phase_Name(phase)] = count;
+  return out;
+}
+bool Lane::busy() const noexcept { return current_ != nullptr && !current_->running.empty(); }
+
+boost::asio::awaitable<void> Lane::run() {
+  while (!stop_.stop_requested()) {
+    const auto result = co_await live_once();
+    ready_ = false;
+    if (result || stop_.stop_requested()) continue;
+    telemetry::log_rarely(Level::warn, "lane_restart", 5, result.error().message(),
+                          {{"partition", partition_}, {"code", core::to_string(result.error().kind())}});
+    context_.metrics.kafka_error(core::to_string(result.error().kind()));
+    const auto signal = context_.clock.make_signal();
+    const auto on_stop = stop_.token().on_stop([&signal] { signal->notify(); });
+    if (!stop_.stop_requested()) co_await signal->wait_until(context_.clock.now() + kRetryInit);
+  }
+}
+
+namespace {
+
+/// Blocking, on the lane's thread: fence, read the journal to its real end, find where to read on.
+Result<Restored> restore(const kafka::Cluster& cluster, const config::Kafka& config, kafka::GroupConsumer& consumer,
+                         std::int32_t partition, const std::vector<std::string>& topics, std::size_t queue_bytes) {
+  Restored r;
+  auto producer = kafka::make_transactional_producer(cluster, {.transactional_id = fmt::format("{}.{}", config.group, partition),
+                                                               .commands_topic = config.topics.commands,
+                                                               .partition = partition,
+                                                               .queue_bytes = queue_bytes});
+  if (!producer) return core::fail(producer.error());
+  r.producer = std::move(*producer);
+  if (auto ok = r.producer->init(20s); !ok) return core::fail(ok.error());
+  if (auto ok = r.producer->warm_up(topics); !ok) return core::fail(ok.error());
+  auto ok = kafka::read_to_end(cluster, config.topics.journal, partition, kRestoreTimeout, [&](const kafka::Message& m) {
+    if (auto read = r.memory.read(m.key.value_or(""), m.value); !read) r.foreign.push_back(read.error().message());
+  });
+  if (!ok) return core::fail(ok.error());
+  const auto committed = consumer.committed(partition, 10s);
+  if (!committed) return core::fail(committed.error());
+  const auto marks = consumer.watermarks(partition, 10s);
+  if (!marks) return core::fail(marks.error());
+  // Brokers forget the offsets of idle groups; the journal does not.
+  r.offset = std::max({committed->value_or(-1), r.memory.offset(), marks->first});
+  if (auto sought = consumer.seek(partition, r.offset); !sought) return core::fail(sought.error());
+  // A transaction without an offset would not be fenced by generation: commit the start once.
+  kafka::Batch first;
+  first.offset = r.offset;
+  const auto report = r.producer->commit(first, consumer);
+  if (report.outcome != kafka::Outcome::committed) return core::fail(report.error);
+  return r;
+}
+
+}  // namespace
+
+boost::asio::awaitable<Result<void>> Lane::live_once() {
+  std::vector<std::string> topics{context_.config.kafka.topics.journal, context_.config.kafka.topics.status,
+                                  context_.config.kafka.topics.dlq, context_.config.kafka.topics.usage,
+                                  context_.config.kafka.topics.commands};
+  for (const auto& [topic, limit] : context_.record_limits) topics.push_back(topic);
+  auto job = [cluster = &context_.cluster, config = context_.config.kafka, consumer = &context_.consumer, partition = partition_,
+              topics] { return restore(*cluster, config, *consumer, partition, topics, 32u << 20); };
+  auto restored = co_await core::run_on(thread_.executor(), std::move(job));
+  if (!restored) co_return core::fail(restored.error());
+  if (stop_.stop_requested()) {
+    co_await core::run_on(thread_.executor(), [p = std::move(restored->producer)]() mutable {
+      p.reset();
+      return 0;
+    });
+    co_return Result<void>();
+  }
+  for (const auto& text : restored->foreign)
+    telemetry::log(Level::warn, "journal_record_skipped", text, {{"partition", partition_}});
+  telemetry::log(Level::info, "lane_ready", "partition taken over",
+                 {{"partition", partition_}, {"jobs", restored->memory.jobs().size()}, {"offset", restored->offset}});
+  auto incarnation = std::make_unique<Incarnation>(*this, std::move(*restored));
+  current_ = incarnation.get();
+  ready_ = true;
+  auto result = co_await incarnation->live();
+  current_ = nullptr;
+  // Destroying a producer joins its threads.
+  co_await core::run_on(thread_.executor(), [p = std::move(incarnation->producer)]() mutable {
+    p.reset();
+    return 0;
+  });
+  co_return result;
+}
+
+Lane::Incarnation::Incarnation(Lane& l, Restored restored)
+    : lane(l),
+      ctx(l.context_),
+      producer(std::move(restored.producer)),
+      memory(std::move(restored.memory)),
+      next_offset(restored.offset),
+      committer(ctx.clock, *this, memory, {ctx.config.kafka.topics.journal, l.partition_}, ctx.busy_lanes,
+                [this](const kafka::CommitReport& r) {
+                  static constexpr std::array kNames{"ok", "aborted", "doubt", "fenced"};
+                  ctx.metrics.commit(kNames[static_cast<std::size_t>(r.outcome)], std::chrono::duration<double>(r.took).count());
+                  if (r.outcome != kafka::Outcome::committed)
+                    telemetry::log_rarely(Level::warn, "commit_failed", 5, r.error.message(), {{"partition", lane.partition_}});
+                }),
+      intake_wake(ctx.clock.make_signal()),
+      tick(ctx.clock.make_signal()),
+      usage_since(ctx.clock.wall_now()),
+      job_context{ctx.clock,
+                  ctx.config,
+                  ctx.catalogue,
+                  ctx.api,
+                  ctx.metrics,
+                  committer,
+                  memory,
+                  [this] { return ctx.clock.now() - ctx.consumer.last_heartbeat() < ctx.config.kafka.session_timeout / 2; },
+                  [this](const std::string& topic) {
+                    const auto it = ctx.record_limits.find(topic);
+                    return it == ctx.record_limits.end() ? std::size_t{1'000'000} : it->second;
+                  },
+                  usage},
+      started(ctx.clock.now()),
+      tasks(ctx.loop, ctx.clock) {}
+
+boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) {
+  auto job = [p = producer.get(), batch = std::move(batch), consumer = &ctx.consumer] { return p->commit(batch, *consumer); };
+  co_return co_await core::run_on(lane.thread_.executor(), std::move(job));
+}
+
+boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
+  const auto on_stop = lane.stop_.token().on_stop([this] { stop.request_stop(); });
+  const auto on_end = stop.token().on_stop([this] {
+    intake_wake->notify();
+    tick->notify();
+  });
+  for (const auto& [key, job] : memory.jobs())
+    if (job.phase() == v1::JobState::running) {
+      Contribution c;
+      c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::restarted, job, wall())));
+      c.urgent = true;
+      committer.submit(std::move(c));
+    }
+  tasks.spawn(fmt::format("lane {} commands", lane.partition_), read_commands());
+  tasks.spawn(fmt::format("lane {} housekeeping", lane.partition_), housekeeping());
+  start_jobs();
+  Result<void> result;
+  core::TaskGroup closing(ctx.loop, ctx.clock);
+  // The committer outlives the jobs: they end first, then what they submitted is committed.
+  auto close_when_jobs_end = [](Incarnation& self) -> boost::asio::awaitable<void> {
+    co_await self.tasks.join();
+    if (!self.lane.give_up_.stop_requested()) self.sample_usage();
+    self.committer.close();
+  };
+  closing.spawn("lane closing", close_when_jobs_end(*this));
+  result = co_await committer.run(lane.give_up_.token());
+  stop.request_stop();
+  co_await closing.join();
+  co_return result;
+}
+
+// --- commands ---------------------------------------------------------------------------------------------------------------
+
+boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
+  while (!stop.stop_requested()) {
+    std::size_t taken = 0;
+    for (; taken < kCommandsAtOnce && !stop.stop_requested(); ++taken) {
+      const auto m = ctx.consumer.poll(lane.partition_);
+      if (!m) break;
+      if (m->offset < next_offset) continue;  // fetched before the seek
+      next_offset = m->offset + 1;
+      take(*m);
+    }
+    start_jobs();
+    if (stop.stop_requested()) co_return;
+    if (taken < kCommandsAtOnce)
+      co_await intake_wake->wait();
+    else
+      co_await ctx.clock.sleep_until(ctx.clock.now());  // let others run
+  }
+}
+
+void Lane::Incarnation::take(const kafka::Message& m) {
+  const IntakeContext context{ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions};
+  const auto decision = decide(m, context);
+  const auto settled = m.offset + 1;
+  if (const auto* a = std::get_if<Accept>(&decision)) return accept(a->command, a->body_hash, settled);
+  if (const auto* r = std::get_if<Reject>(&decision)) return refuse(*r, m);
+  if (const auto* f = std::get_if<Forward>(&decision)) return forward(*f, m);
+  if (const auto* c = std::get_if<Control>(&decision)) return control(*c, settled);
+  if (const auto* d = std::get_if<Duplicate>(&decision)) {
+    ctx.metrics.command("duplicate");
+    return answer(d->command, v1::StatusEvent::duplicate, d->command.id(), std::nullopt, settled);
+  }
+  const auto& merged = std::get<Coalesce>(decision);
+  v1::JobState state;
+  *state.mutable_command() = merged.command;
+  state.set_body_hash(merged.body_hash);
+  state.set_phase(v1::JobState::coalesced);
+  state.set_target(merged.target);
+  state.set_accepted_ms(wall().time_since_epoch().count());
+  state.set_finished_ms(state.accepted_ms());
+  ctx.metrics.command("coalesced");
+  const auto key = job_journal_key(merged.command.app(), merged.command.tenant(), merged.command.id());
+  answer(merged.command, v1::StatusEvent::coalesced, merged.target, JournalEntry{key, state}, settled);
+}
+
+void Lane::Incarnation::accept(const v1::Command& command, const std::string& hash, std::int64_t settled) {
+  v1::JobState state;
+  *state.mutable_command() = command;
+  state.set_body_hash(hash);
+  state.set_phase(v1::JobState::waiting);
+  state.set_accepted_ms(wall().time_since_epoch().count());
+  state.set_order(settled - 1);
+  state.mutable_counts();
+  ctx.metrics.command("accepted");
+  const auto key = job_journal_key(command.app(), command.tenant(), command.id());
+  answer(command, v1::StatusEvent::accepted, "", JournalEntry{key, state}, settled);
+}
+
+void Lane::Incarnation::answer(const v1::Command& command, v1::StatusEvent::Type type, const std::string& target,
+                               std::optional<JournalEntry> entry, std::int64_t settled) {
+  v1::JobState state;
+  *state.mutable_command() = command;
+  state.set_target(target);
+  Contribution c;
+  if (entry) c.journal.push_back(std::move(*entry));
+  c.messages.push_back(status_message(topics().status, job_event(type, state, wall())));
+  c.settled = settled;
+  c.urgent = true;
+  committer.submit(std::move(c));
+}
+
+void Lane::Incarnation::refuse(const Reject& r, const kafka::Message& m) {
+  v1::JobState state;
+  if (r.command) *state.mutable_command() = *r.command;
+  auto event = job_event(v1::StatusEvent::rejected, state, wall());
+  event.mutable_failure()->set_code(r.code);
+  event.mutable_failure()->set_stage("validate");
+  event.mutable_failure()->set_message(r.message);
+  Contribution c;
+  c.messages.push_back(status_message(topics().status, event, m.key.value_or("")));
+  c.messages.push_back(dead_letter_message(
+      topics().dlq, {m.key.value_or(""), m.value.value_or(""), m.topic, m.partition, m.offset, "validate", r.code, r.message}));
+  c.settled = m.offset + 1;
+  c.urgent = true;
+  ctx.metrics.command("rejected");
+  ctx.metrics.dead_letter(r.code);
+  telemetry::log(Level::warn, "command_rejected", r.message, {{"code", r.code}, {"partition", m.partition}, {"offset", m.offset}});
+  committer.submit(std::move(c));
+}
+
+void Lane::Incarnation::forward(const Forward& f, const kafka::Message& m) {
+  Contribution c;
+  c.messages.push_back({topics().commands, f.partition, f.key, m.value, m.headers});
+  c.messages.back().headers.emplace_back("st-forwarded", "1");
+  c.settled = m.offset + 1;
+  c.urgent = true;
+  ctx.metrics.command("forwarded");
+  committer.submit(std::move(c));
+}
+
+void Lane::Incarnation::control(const Control& control, std::int64_t settled) {
+  const auto& command = control.command;
+  Contribution c;
+  const bool done = command.has_cursor() ? control_cursor(command, c) : control_jobs(command) > 0;
+  v1::JobState state;
+  *state.mutable_command() = command;
+  state.set_body_hash(control.body_hash);
+  state.set_phase(done ? v1::JobState::control : v1::JobState::rejected);
+  state.set_accepted_ms(wall().time_since_epoch().count());
+  state.set_finished_ms(state.accepted_ms());
+  c.journal.push_back({job_journal_key(command.app(), command.tenant(), command.id()), state});
+  auto event = job_event(done ? v1::StatusEvent::completed : v1::StatusEvent::rejected, state, wall());
+  if (!done) {
+    event.mutable_failure()->set_code("not_found");
+    event.mutable_failure()->set_stage("validate");
+    event.mutable_failure()->set_message("there is no such job");
+  }
+  c.messages.push_back(status_message(topics().status, event));
+  c.settled = settled;
+  c.urgent = true;
+  ctx.metrics.command(done ? "accepted" : "rejected");
+  committer.submit(std::move(c));
+}
+
+/// How many jobs the command meant. Their own events follow when they have stopped.
+std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
+  const auto& [job_id, resource] = command.has_cancel()  ? std::pair(command.cancel().job(), command.cancel().resource())
+                                   : command.has_pause() ? std::pair(command.pause().job(), command.pause().resource())
+                                                         : std::pair(command.resume().job(), command.resume().resource());
+  std::vector<std::pair<std::string, v1::JobState>> meant;
+  for (const auto& [key, state] : memory.jobs()) {
+    const auto& c = state.command();
+    if (terminal(state.phase()) || c.app() != command.app() || c.tenant() != command.tenant()) continue;
+    if ((!job_id.empty() && c.id() != job_id) || (!resource.empty() && c.sync().resource() != resource)) continue;
+    meant.emplace_back(key, state);
+  }
+  for (auto& [key, state] : meant) {
+    const auto it = running.find(key);
+    if (command.has_resume()) {
+      if (state.phase() == v1::JobState::paused) end_waiting(key, state, v1::JobState::waiting, v1::StatusEvent::resumed);
+    } else if (it != running.end()) {
+      command.has_cancel() ? it->second->cancel() : it->second->pause();
+    } else if (command.has_cancel()) {
+      end_waiting(key, state, v1::JobState::cancelled, v1::StatusEvent::cancelled);
+    } else if (state.phase() != v1::JobState::paused) {
+      end_waiting(key, state, v1::JobState::paused, v1::StatusEvent::paused);
+    }
+  }
+  return meant.size();
+}
+
+bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution& c) {
+  const auto key = stream_journal_key(command.app(), command.tenant(), command.cursor().resource());
+  auto stream = memory.stream(key);
+  const auto version = stream.version();
+  stream.Clear();
+  if (command.cursor().has_set()) {
+    const auto* resource = ctx.catalogue.find(command.cursor().resource());
+    if (resource->feed == servicetitan::Feed::export_feed) {
+      stream.set_token(command.cursor().set());
+    } else {
+      const auto time = core::parse_utc(command.cursor().set());
+      if (!time) return false;
+      stream.set_watermark_ms(time->time_since_epoch().count());
+    }
+  }
+  stream.set_version(version + 1);
+  stream.set_updated_ms(wall().time_since_epoch().count());
+  c.journal.push_back({key, stream});
+  return true;
+}
+
+/// A job that does not run changes its phase.
+void Lane::Incarnation::end_waiting(const std::string& key, v1::JobState state, v1::JobState::Phase phase,
+                                    v1::StatusEvent::Type type) {
+  state.set_phase(phase);
+  if (terminal(phase)) state.set_finished_ms(wall().time_since_epoch().count());
+  Contribution c;
+  c.journal.push_back({key, state});
+  c.messages.push_back(status_message(topics().status, job_event(type, state, wall())));
+  c.urgent = true;
+  committer.submit(std::move(c));
+}
+
+// --- jobs -------------------------------------------------------------------------------------------------------------------
+
+/// Starts every job whose stream is free, in the order of their commands.
+void Lane::Incarnation::start_jobs() {
+  if (stop.stop_requested()) return;
+  std::vector<std::pair<std::int64_t, const std::string*>> ready;
+  for (const auto& [key, state] : memory.jobs())
+    if (!running.contains(key) && (state.phase() == v1::JobState::waiting || state.phase() == v1::JobState::running))
+      ready.emplace_back(state.phase() == v1::JobState::running ? -1 : state.order(), &key);
+  std::sort(ready.begin(), ready.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [order, key] : ready) {
+    const auto& state = *memory.job(*key);
+    if (running.size() >= kMaxRunningJobs) break;
+    if (!may_start(state)) continue;
+    const auto& c = state.command();
+    busy_streams[stream_journal_key(c.app(), c.tenant(), c.sync().resource())] = *key;
+    if (held.insert(tenant_key(c.app(), c.tenant())).second) ctx.api.bucket({c.app(), c.tenant()}).hold(started + kFirstCallAfter);
+    running[*key] = std::make_unique<Job>(job_context, *key, state);
+    tasks.spawn("job " + c.id(), run_job(*key));
+  }
+}
+
+bool Lane::Incarnation::may_start(const v1::JobState& state) const {
+  const auto& c = state.command();
+  if (busy_streams.contains(stream_journal_key(c.app(), c.tenant(), c.sync().resource()))) return false;
+  // Configuration may have changed since the command was accepted: such a job waits until it is there again.
+  return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr && ctx.catalogue.find(c.sync().resource()) != nullptr;
+}
+
+boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
+  auto& job = *running.at(key);
+  const auto end = co_await job.run(stop.token());
+  const auto& c = job.state().command();
+  busy_streams.erase(stream_journal_key(c.app(), c.tenant(), c.sync().resource()));
+  running.erase(key);
+  if (end == JobEnd::lane_stopped) co_return;
+  start_jobs();
+}
+
+// --- housekeeping -----------------------------------------------------------------------------------------------------------
+
+boost::asio::awaitable<void> Lane::Incarnation::housekeeping() {
+  while (!stop.stop_requested()) {
+    co_await tick->wait_until(ctx.clock.now() + kHousekeeping);
+    if (stop.stop_requested()) co_return;
+    sample_usage();
+    const auto before = wall() - std::chrono::duration_cast<std::chrono::milliseconds>(ctx.config.worker.dedupe_keep);
+    const auto old = memory.expired(before.time_since_epoch().count(), kKeepFinished, kForgetAtOnce);
+    if (old.empty()) continue;
+    Contribution c;
+    for (const auto& key : old) c.journal.push_back({key, std::nullopt});
+    committer.submit(std::move(c));
+  }
+}
+
+/// What each tenant used since the last sample.
+void Lane::Incarnation::sample_usage() {
+  Contribution c;
+  for (const auto& [key, rows] : usage) {
+    const auto colon = key.rfind(':');
+    v1::UsageSample sample;
+    sample.set_app(key.substr(0, colon));
+    sample.set_tenant(core::parse_int(std::string_view(key).substr(colon + 1)).value_or(0));
+    if (const auto* tenant = ctx.config.find_tenant(sample.app(), sample.tenant())) sample.set_environment(tenant->environment);
+    set_time(*sample.mutable_from(), usage_since);
+    set_time(*sample.mutable_to(), wall());
+    for (const auto& [resource, row] : rows) {
+      auto& out = *sample.add_rows();
+      out = row;
+      out.set_resource(resource);
+    }
+    c.messages.push_back({topics().usage, kafka::kAnyPartition, key, codec::to_json(sample)});
+  }
+  usage.clear();
+  usage_since = wall();
+  if (!c.messages.empty()) committer.submit(std::move(c));
+}
+
+}  // namespace stsync::sync

@@ -1,0 +1,63 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "core/run_on.hpp"
+#include "core/task_group.hpp"
+#include "kafka/consumer.hpp"
+#include "sync/committer.hpp"
+#include "sync/intake.hpp"
+#include "sync/job.hpp"
+
+namespace stsync::sync {
+
+/// What a lane needs of its worker; everything outlives the lane.
+struct LaneContext {
+  boost::asio::any_io_executor loop;
+  core::Clock& clock;
+  const config::Config& config;
+  const servicetitan::Catalogue& catalogue;
+  const kafka::Cluster& cluster;
+  kafka::GroupConsumer& consumer;
+  servicetitan::Api& api;
+  telemetry::Metrics& metrics;
+  const std::map<std::string, std::size_t>& record_limits;  ///< by topic; topics that exist
+  std::function<int()> busy_lanes;
+};
+
+/// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only; blocking calls run on a
+/// thread of its own.
+class Lane {
+ public:
+  Lane(LaneContext context, std::int32_t partition);
+  ~Lane();
+
+  /// Restores, works, and starts anew after a doubtful commit, until stop() and everything has ended.
+  boost::asio::awaitable<void> run();
+  /// Ends calls at once and lets the open commit finish. `give_up`: not even that.
+  void stop();
+  void give_up();
+  /// There may be commands to read.
+  void messages();
+  bool ready() const noexcept { return ready_; }
+  bool busy() const noexcept;
+  /// How many jobs are in each phase.
+  std::map<std::string, int> phases() const;
+  std::int32_t partition() const noexcept { return partition_; }
+
+ private:
+  struct Incarnation;
+  boost::asio::awaitable<core::Result<void>> live_once();
+
+  LaneContext context_;
+  const std::int32_t partition_;
+  core::ThreadPool thread_;
+  core::StopSource stop_;
+  core::StopSource give_up_;
+  bool ready_ = false;
+  Incarnation* current_ = nullptr;
+};
+
+}  // namespace stsync::sync

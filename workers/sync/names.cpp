@@ -1,0 +1,38 @@
+#include "sync/names.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace stsync::sync {
+
+std::string tenant_key(std::string_view app, std::int64_t tenant) { return fmt::format("{}:{}", app, tenant); }
+
+std::string job_journal_key(std::string_view app, std::int64_t tenant, std::string_view id) {
+  return fmt::format("job/{}/{}/{}", app, tenant, id);
+}
+std::string stream_journal_key(std::string_view app, std::int64_t tenant, std::string_view resource) {
+  return fmt::format("stream/{}/{}/{}", app, tenant, resource);
+}
+std::string tenant_journal_key(std::string_view app, std::int64_t tenant) { return fmt::format("tenant/{}/{}", app, tenant); }
+std::string lane_journal_key(std::int32_t partition) { return fmt::format("lane/{}", partition); }
+
+std::string records_topic(const config::Topics& topics, const servicetitan::Resource& resource, std::string_view environment) {
+  auto out = topics.records;
+  const auto fill = [&out](std::string_view place, std::string_view value) {
+    for (auto at = out.find(place); at != std::string::npos; at = out.find(place, at + value.size()))
+      out.replace(at, place.size(), value);
+  };
+  fill("{api}", resource.api);
+  fill("{resource}", std::string_view(resource.name).substr(resource.api.size() + 1));
+  fill("{environment}", environment);
+  return out;
+}
+
+bool valid_id(std::string_view id) noexcept {
+  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  });
+}
+
+}  // namespace stsync::sync

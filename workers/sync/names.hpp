@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "config/config.hpp"
+#include "servicetitan/catalogue.hpp"
+
+namespace stsync::sync {
+
+/// "acme:1001": the key of everything that belongs to one tenant of one app.
+std::string tenant_key(std::string_view app, std::int64_t tenant);
+
+// Keys of the journal.
+std::string job_journal_key(std::string_view app, std::int64_t tenant, std::string_view id);
+std::string stream_journal_key(std::string_view app, std::int64_t tenant, std::string_view resource);
+std::string tenant_journal_key(std::string_view app, std::int64_t tenant);
+std::string lane_journal_key(std::int32_t partition);
+
+/// The topic of a resource's records ("st.{api}.{resource}" filled in).
+std::string records_topic(const config::Topics& topics, const servicetitan::Resource& resource, std::string_view environment);
+
+/// Ids of commands, 1 to 64 of [A-Za-z0-9._-].
+bool valid_id(std::string_view id) noexcept;
+
+}  // namespace stsync::sync

@@ -1,0 +1,33 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "kafka/message.hpp"
+#include "stsync/v1/journal.pb.h"
+#include "stsync/v1/status.pb.h"
+
+namespace stsync::sync {
+
+/// An event about a job as it stands.
+v1::StatusEvent job_event(v1::StatusEvent::Type type, const v1::JobState& job, core::WallTime now);
+v1::Failure failure_of(const core::Error& error, std::string_view stage, bool retryable);
+/// On the status topic, keyed by the event's app and tenant, or by `key` where there is none.
+kafka::OwnedMessage status_message(const std::string& topic, const v1::StatusEvent& event, const std::string& key = {});
+
+/// A message that cannot be used, on its way to the dead letters: bytes up to 512 KiB, the cause in headers named as Kafka Connect
+/// names them.
+struct DeadLetter {
+  std::string_view key;
+  std::string_view value;
+  std::string topic;  ///< where it came from or was meant to go
+  std::int32_t partition = -1;
+  std::int64_t offset = -1;
+  std::string stage, code, message;
+};
+kafka::OwnedMessage dead_letter_message(const std::string& topic, const DeadLetter& letter);
+
+void set_time(google::protobuf::Timestamp& out, core::WallTime t);
+
+}  // namespace stsync::sync

@@ -1,0 +1,300 @@
+#include "sync/worker.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/text.hpp"
+#include "kafka/admin.hpp"
+#include "sync/names.hpp"
+#include "telemetry/log.hpp"
+
+namespace stsync::sync {
+
+using core::ErrorKind;
+using core::Result;
+using telemetry::Level;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr core::Duration kTick = 1s;
+constexpr int kLogEvery = 60;  // seconds: a broker that is away is said once a minute
+
+void log_kafka(int level, const std::string& facility, const std::string& text) {
+  if (level <= 4)
+    telemetry::log_rarely(level <= 3 ? Level::warn : Level::info, "kafka_" + core::printable(facility, 20), kLogEvery, text);
+}
+
+}  // namespace
+
+Result<kafka::Cluster> make_cluster(const config::Config& config, std::string client_id) {
+  kafka::Cluster c;
+  c.bootstrap_servers = config.kafka.bootstrap_servers;
+  c.client_id = std::move(client_id);
+  c.properties = config.kafka.properties;
+  c.properties["security.protocol"] = config.kafka.security_protocol;
+  const auto set = [&c](const char* name, const std::string& value) {
+    if (!value.empty()) c.properties[name] = value;
+  };
+  set("ssl.ca.location", config.kafka.tls.ca_file);
+  set("ssl.certificate.location", config.kafka.tls.certificate_file);
+  set("ssl.key.location", config.kafka.tls.key_file);
+  if (config.kafka.sasl) {
+    const auto password = config.kafka.sasl->password.read();
+    if (!password) return core::fail(password.error());
+    set("sasl.mechanism", config.kafka.sasl->mechanism);
+    set("sasl.username", config.kafka.sasl->username);
+    set("sasl.password", password->reveal());
+  }
+  c.log = log_kafka;
+  return c;
+}
+
+Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, const config::Config& config,
+               const servicetitan::Catalogue& catalogue, telemetry::Metrics& metrics, std::string instance_id)
+    : loop_(loop),
+      clock_(clock),
+      rng_(rng),
+      config_(config),
+      catalogue_(catalogue),
+      metrics_(metrics),
+      instance_id_(std::move(instance_id)),
+      helpers_("helper", 1),
+      admin_thread_("admin", 1),
+      limiter_(clock),
+      tick_(clock.make_signal()),
+      tasks_(loop, clock) {}
+
+Worker::~Worker() = default;
+
+std::string Worker::telemetry_url() const { return server_ ? server_->url() : std::string(); }
+
+boost::asio::awaitable<Result<void>> Worker::run(core::StopToken stop) {
+  const auto on_stop = stop.on_stop([this] { fatal_.request_stop(); });
+  if (auto ok = co_await start(fatal_.token()); !ok) {
+    if (server_) co_await server_->stop(1s);
+    co_return stop.stop_requested() ? Result<void>() : ok;
+  }
+  tasks_.spawn("loop watch", watch_loop());
+  tasks_.spawn("drain watch", drain_watch(fatal_.token()));
+  co_await consumer_->run(fatal_.token(), config_.worker.drain_timeout);
+  if (!lanes_.empty()) co_await close_lanes();
+  drained_ = true;
+  ended_.request_stop();
+  co_await tokens_->close();
+  for (auto& [name, client] : clients_) co_await client->close();
+  co_await server_->stop(1s);
+  co_await tasks_.join();
+  if (failure_) co_return core::fail(*failure_);
+  co_return Result<void>();
+}
+
+boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
+  auto cluster = make_cluster(config_, instance_id_.empty() ? "stsync" : instance_id_);
+  if (!cluster) co_return core::fail(cluster.error());
+  cluster_ = std::move(*cluster);
+  if (auto ok = make_clients(); !ok) co_return ok;
+  if (auto ok = start_telemetry(); !ok) co_return ok;
+  token_source_ = std::make_unique<tokens::HttpTokenSource>(config_, clients_);
+  tokens_ =
+      std::make_unique<tokens::Tokens>(loop_, clock_, rng_, *token_source_, [this](const tokens::Account& a, const char* outcome) {
+        metrics_.token_fetch(a.app, outcome);
+        if (std::string_view(outcome) != "ok")
+          telemetry::log_rarely(Level::error, "token_" + std::string(outcome), 10, "no token",
+                                {{"app", a.app}, {"tenant", a.tenant}});
+      });
+  api_ = std::make_unique<servicetitan::Api>(servicetitan::Api::Parts{clock_, rng_, config_, clients_, *tokens_, limiter_, metrics_,
+                                                                      helpers_,
+                                                                      static_cast<std::size_t>(config_.worker.max_memory / 4)});
+  for (const auto& app : config_.apps) metrics_.quota(app.name, app.limits.requests_per_second);
+  if (auto ok = co_await find_topics(stop); !ok) co_return ok;
+  auto consumer = kafka::make_group_consumer(
+      loop_, clock_, cluster_,
+      {.group = config_.kafka.group,
+       .instance_id = instance_id_,
+       .topic = config_.kafka.topics.commands,
+       .session_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(config_.kafka.session_timeout)},
+      *this);
+  if (!consumer) co_return core::fail(consumer.error());
+  consumer_ = std::move(*consumer);
+  telemetry::log(Level::info, "worker_started", "joining the group",
+                 {{"group", config_.kafka.group},
+                  {"instance", instance_id_},
+                  {"library", kafka::library_version()},
+                  {"telemetry", server_->url()}});
+  co_return Result<void>();
+}
+
+Result<void> Worker::make_clients() {
+  for (const auto& [name, environment] : config_.environments) {
+    auto client = http::make_client(loop_, clock_, {.ca_file = environment.ca_file});
+    if (!client) return core::fail(client.error().within("setting up environment " + name));
+    clients_[name] = std::move(*client);
+  }
+  return {};
+}
+
+/// Waits for the cluster as long as it takes; what it then holds must be as the delivery rules need it.
+boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
+  const auto& topics = config_.kafka.topics;
+  std::vector<std::string> names{topics.commands, topics.journal, topics.status, topics.usage, topics.dlq};
+  std::set<std::string> records;
+  for (const auto& [name, resource] : catalogue_.all())
+    for (const auto& app : config_.apps)
+      for (const auto& tenant : app.tenants) records.insert(records_topic(topics, resource, tenant.environment));
+  for (;;) {
+    auto wanted = names;
+    wanted.insert(wanted.end(), records.begin(), records.end());
+    auto ask = [cluster = &cluster_, wanted = std::move(wanted)]() -> Result<std::map<std::string, kafka::TopicInfo>> {
+      auto admin = kafka::make_admin(*cluster);
+      if (!admin) return core::fail(admin.error());
+      return (*admin)->describe(wanted, {"cleanup.policy", "max.message.bytes"}, 5s);
+    };
+    auto found = co_await core::run_on(admin_thread_.executor(), std::move(ask));
+    if (stop.stop_requested()) co_return core::fail(ErrorKind::cancelled, "stopped before the cluster answered");
+    if (!found) {
+      if (found.error().kind() == ErrorKind::bad_config) co_return core::fail(found.error());
+      telemetry::log_rarely(Level::warn, "kafka_unreachable", kLogEvery, found.error().message(),
+                            {{"servers", config_.kafka.bootstrap_servers}});
+      const auto signal = clock_.make_signal();
+      const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
+      co_await signal->wait_until(clock_.now() + kTick);
+      continue;
+    }
+    for (const auto& name : names)
+      if (!found->contains(name))
+        co_return core::fail(ErrorKind::bad_config, fmt::format("topic {} does not exist: run 'stsync topics create'", name));
+    for (const auto& name : {topics.commands, topics.journal})
+      if (found->at(name).partitions != config_.kafka.partitions)
+        co_return core::fail(ErrorKind::bad_config, fmt::format("topic {} has {} partitions, kafka.partitions says {}", name,
+                                                                found->at(name).partitions, config_.kafka.partitions));
+    const auto& journal = found->at(topics.journal).config;
+    if (const auto policy = journal.find("cleanup.policy");
+        policy != journal.end() && policy->second.find("compact") == std::string::npos)
+      co_return core::fail(ErrorKind::bad_config,
+                           fmt::format("topic {} must have cleanup.policy=compact, it has {}", topics.journal, policy->second));
+    for (const auto& name : records) {
+      if (!found->contains(name)) continue;
+      const auto& config = found->at(name).config;
+      const auto limit = config.find("max.message.bytes");
+      record_limits_[name] =
+          limit == config.end() ? 1'000'000 : static_cast<std::size_t>(core::parse_int(limit->second).value_or(1'000'000));
+    }
+    co_return Result<void>();
+  }
+}
+
+Result<void> Worker::start_telemetry() {
+  http::ServerOptions options;
+  options.listen = config_.telemetry.listen;
+  auto server =
+      http::start_server(loop_, clock_, std::move(options), [this](http::ServerRequest r) { return serve(std::move(r)); });
+  if (!server) return core::fail(server.error().within("starting the telemetry server"));
+  server_ = std::move(*server);
+  return {};
+}
+
+boost::asio::awaitable<http::ServerResponse> Worker::serve(http::ServerRequest request) {
+  http::ServerResponse response;
+  response.content_type = "text/plain; charset=utf-8";
+  if (request.method != "GET") {
+    response.status = 405;
+  } else if (request.path == "/metrics") {
+    update_metrics();
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.body = metrics_.render();
+  } else if (request.path == "/livez") {
+    response.body = "ok\n";  // answered by the loop itself: a stuck loop answers nothing
+  } else if (request.path == "/readyz") {
+    response.status = ready() ? 200 : 503;
+    response.body = ready() ? "ok\n" : "not ready\n";
+  } else {
+    response.status = 404;
+  }
+  co_return response;
+}
+
+bool Worker::ready() const {
+  if (!consumer_ || fatal_.stop_requested()) return false;
+  if (clock_.now() - consumer_->last_heartbeat() > config_.kafka.session_timeout) return false;
+  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane.second->ready(); });
+}
+
+void Worker::assigned(const std::vector<std::int32_t>& partitions) {
+  metrics_.rebalance();
+  telemetry::log(Level::info, "partitions_assigned", "partitions assigned", {{"count", partitions.size()}});
+  lane_tasks_ = std::make_unique<core::TaskGroup>(loop_, clock_);
+  for (const auto p : partitions) {
+    lanes_[p] = std::make_unique<Lane>(
+        LaneContext{loop_, clock_, config_, catalogue_, cluster_, *consumer_, *api_, metrics_, record_limits_,
+                    [this] {
+                      return static_cast<int>(
+                          std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));
+                    }},
+        p);
+    lane_tasks_->spawn(fmt::format("lane {}", p), lanes_[p]->run());
+  }
+}
+
+void Worker::revoked(bool lost) {
+  metrics_.rebalance();
+  telemetry::log(lost ? Level::warn : Level::info, "partitions_revoked", lost ? "partitions lost" : "partitions given back",
+                 {{"count", lanes_.size()}});
+  for (auto& [p, lane] : lanes_) lost ? lane->give_up() : lane->stop();
+  tasks_.spawn("closing lanes", [](Worker& self) -> boost::asio::awaitable<void> {
+    co_await self.close_lanes();
+    self.consumer_->complete_revoke();
+  }(*this));
+}
+
+boost::asio::awaitable<void> Worker::close_lanes() {
+  for (auto& [p, lane] : lanes_) lane->stop();
+  if (lane_tasks_) co_await lane_tasks_->join();
+  lanes_.clear();
+}
+
+void Worker::messages() {
+  for (auto& [p, lane] : lanes_) lane->messages();
+}
+
+void Worker::error(const core::Error& error, bool fatal) {
+  metrics_.kafka_error(core::to_string(error.kind()));
+  telemetry::log_rarely(fatal ? Level::error : Level::warn, "kafka_error", kLogEvery, error.message());
+  if (!fatal) return;
+  failure_ = error;
+  fatal_.request_stop();
+}
+
+void Worker::update_metrics() {
+  std::map<std::string, int> phases;
+  for (const auto& [p, lane] : lanes_)
+    for (const auto& [phase, count] : lane->phases()) phases[phase] += count;
+  metrics_.jobs(phases);
+  metrics_.lanes(static_cast<int>(lanes_.size()));
+}
+
+/// How late the loop is: a loop that stalls delays every pace it keeps.
+boost::asio::awaitable<void> Worker::watch_loop() {
+  const auto on_end = ended_.token().on_stop([this] { tick_->notify(); });
+  while (!ended_.stop_requested()) {
+    const auto due = clock_.now() + kTick;
+    if (co_await tick_->wait_until(due) == core::Wake::expired)
+      metrics_.loop_lag(std::chrono::duration<double>(clock_.now() - due).count());
+  }
+}
+
+/// When the drain takes too long, what cannot be committed is given up: the journal knows where to go on.
+boost::asio::awaitable<void> Worker::drain_watch(core::StopToken stop) {
+  const auto signal = clock_.make_signal();
+  const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
+  const auto on_end = ended_.token().on_stop([&signal] { signal->notify(); });
+  while (!stop.stop_requested() && !ended_.stop_requested()) co_await signal->wait();
+  const auto deadline = clock_.now() + config_.worker.drain_timeout * 8 / 10;
+  while (!ended_.stop_requested() && clock_.now() < deadline) co_await signal->wait_until(deadline);
+  if (ended_.stop_requested()) co_return;
+  telemetry::log(Level::warn, "drain_timeout", "giving up what is not committed");
+  for (auto& [p, lane] : lanes_) lane->give_up();
+}
+
+}  // namespace stsync::sync

@@ -1,0 +1,86 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "config/config.hpp"
+#include "core/clock.hpp"
+#include "core/rng.hpp"
+#include "core/stop.hpp"
+#include "core/task_group.hpp"
+#include "http/client.hpp"
+#include "http/server.hpp"
+#include "kafka/consumer.hpp"
+#include "servicetitan/api.hpp"
+#include "servicetitan/catalogue.hpp"
+#include "sync/lane.hpp"
+#include "telemetry/metrics.hpp"
+#include "tokens/http_source.hpp"
+#include "tokens/tokens.hpp"
+
+namespace stsync::sync {
+
+/// librdkafka settings out of the configuration. bad_config: a secret cannot be read.
+core::Result<kafka::Cluster> make_cluster(const config::Config& config, std::string client_id);
+
+/// Everything that `stsync worker` is: one member of the group with a lane a partition, shared managers, and the telemetry
+/// server. Loop thread only.
+class Worker final : public kafka::GroupListener {
+ public:
+  Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, const config::Config& config,
+         const servicetitan::Catalogue& catalogue, telemetry::Metrics& metrics, std::string instance_id);
+  ~Worker() override;
+
+  /// Works until `stop`, then drains. Nothing: a clean end; bad_config: the topics are not as they must be; fenced: a twin with
+  /// our identity took over.
+  boost::asio::awaitable<core::Result<void>> run(core::StopToken stop);
+  /// Where /metrics, /livez and /readyz are served; empty before run() has started it.
+  std::string telemetry_url() const;
+
+  void assigned(const std::vector<std::int32_t>& partitions) override;
+  void revoked(bool lost) override;
+  void messages() override;
+  void error(const core::Error& error, bool fatal) override;
+
+ private:
+  boost::asio::awaitable<core::Result<void>> start(core::StopToken stop);
+  boost::asio::awaitable<core::Result<void>> find_topics(core::StopToken stop);
+  core::Result<void> make_clients();
+  core::Result<void> start_telemetry();
+  boost::asio::awaitable<http::ServerResponse> serve(http::ServerRequest request);
+  boost::asio::awaitable<void> close_lanes();
+  boost::asio::awaitable<void> watch_loop();
+  boost::asio::awaitable<void> drain_watch(core::StopToken stop);
+  void update_metrics();
+  bool ready() const;
+
+  boost::asio::any_io_executor loop_;
+  core::Clock& clock_;
+  core::Rng& rng_;
+  const config::Config& config_;
+  const servicetitan::Catalogue& catalogue_;
+  telemetry::Metrics& metrics_;
+  const std::string instance_id_;
+  kafka::Cluster cluster_;
+  core::ThreadPool helpers_;
+  core::ThreadPool admin_thread_;
+  std::map<std::string, std::unique_ptr<http::Client>> clients_;
+  std::unique_ptr<tokens::HttpTokenSource> token_source_;
+  std::unique_ptr<tokens::Tokens> tokens_;
+  limits::Limiter limiter_;
+  std::unique_ptr<servicetitan::Api> api_;
+  std::map<std::string, std::size_t> record_limits_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<kafka::GroupConsumer> consumer_;
+  std::map<std::int32_t, std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<core::TaskGroup> lane_tasks_;
+  std::unique_ptr<core::Signal> tick_;
+  core::StopSource ended_;  ///< the group is left
+  core::StopSource fatal_;
+  std::optional<core::Error> failure_;
+  bool drained_ = false;
+  core::TaskGroup tasks_;
+};
+
+}  // namespace stsync::sync
