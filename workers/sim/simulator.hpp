@@ -21,9 +21,12 @@ struct Options {
   std::uint64_t seed = 1;
   double requests_per_second = 60;  ///< sliding one-second window per app and tenant; 0: none
   core::Duration token_life = std::chrono::seconds(900);
-  std::size_t export_page = 500;     ///< rows an export page
-  std::size_t max_page_size = 5000;  ///< of lists; larger ones are clamped
-  std::size_t record_bytes = 1000;   ///< about the size of a record
+  std::size_t export_page = 500;                           ///< rows an export page
+  std::size_t max_page_size = 5000;                        ///< of lists; larger ones are clamped
+  std::size_t record_bytes = 1000;                         ///< about the size of a record
+  core::Duration export_delay = std::chrono::minutes(15);  ///< feeds hide younger changes, unless includeRecentChanges
+  std::size_t cache_bytes = 256u << 20;                    ///< rendered pages kept
+  std::vector<std::string> tls_names{};                    ///< further names in the certificate
 };
 
 struct TenantAccess {
@@ -38,7 +41,20 @@ struct Truth {
   std::string hash;  ///< 32 hex digits: sum modulo 2^128 of the first 16 bytes (big endian) of SHA-256(key, NUL, bytes)
 };
 
-/// ServiceTitan as far as stsync reads it: token endpoint, API, quotas; seeded, deterministic rows. Loop thread only.
+/// ServiceTitan as far as stsync reads it: token endpoint, API, quotas; seeded, deterministic rows. Call stop() and let it end
+/// before the clock goes away. Loop thread only.
+///
+/// Control endpoints, JSON, without credentials and quota:
+///   GET  /__sim/truth[?tenant=T&resource=R]  [{tenant, resource, count, hash}]
+///   GET  /__sim/stats    {token_calls, unauthorized, tenants: [{app, tenant, calls, ok, refused_429, max_calls_in_one_second}],
+///                        resources: {name: calls}}
+///   GET  /__sim/fetches  [{tenant, resource, requests, distinct, repeated: [{page, count}]}]: pages answered with data; a page is
+///                        an export's `from`, a list's window, ids and page number
+///   GET  /__sim/faults   faults still at work
+///   POST /__sim/faults   a Fault (faults.hpp) as an object with delay_ms; {"clear":true}; or {"oversize_record":bytes[,tenant,
+///                        resource]}, which lets one row grow (default: the first tenant's jpm.jobs)
+///   POST /__sim/touch    {tenant, resource, count, minutes_ago} (all optional: all, all, 1, 20): changes rows -> {touched,
+///                        modifiedOn}
 class Simulator {
  public:
   virtual ~Simulator() = default;
@@ -47,10 +63,13 @@ class Simulator {
   virtual std::string app_name() const = 0;  ///< "acme"
   virtual std::string app_key() const = 0;
   virtual std::vector<TenantAccess> tenants() const = 0;
+  virtual double requests_per_second() const = 0;  ///< of the quota; 0: none
+  /// Every dataset's. The first call renders and hashes all rows, about 2 s a million.
   virtual std::vector<Truth> truth() const = 0;
   virtual boost::asio::awaitable<void> stop() = 0;
 };
 
+/// bad_config: the address, certificate, tenants or sizes cannot be used.
 core::Result<std::unique_ptr<Simulator>> start(boost::asio::any_io_executor loop, core::Clock& clock, Options options);
 
 }  // namespace stsync::sim

@@ -1,0 +1,41 @@
+#pragma once
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+
+namespace stsync::sim {
+
+/// Something that goes wrong with the next calls.
+struct Fault {
+  std::uint64_t count = 1;    ///< calls it still hits
+  std::string path_contains;  ///< of path and query; empty: every call but those of /__sim
+  core::Duration delay{};     ///< before anything else
+  int status = 0;             ///< answer this instead of the data
+  std::string body;           ///< of that answer: object (default), apim, html, empty
+  std::string retry_after;    ///< header of that answer
+  std::optional<std::size_t> cut_body;
+  bool garbage = false;
+  bool repeat_token = false;  ///< export feeds: hasMore with the token of the request
+};
+
+/// The faults at work, in the order they were set. Loop thread only.
+class Faults {
+ public:
+  /// Fields as in Fault, `delay_ms` for the delay. bad_data names what is wrong.
+  core::Result<void> add(const std::map<std::string, std::string>& fields);
+  /// The first fault for this call, counted.
+  std::optional<Fault> take(std::string_view path_and_query);
+  void clear() { faults_.clear(); }
+  const std::list<Fault>& active() const noexcept { return faults_; }
+
+ private:
+  std::list<Fault> faults_;
+};
+
+}  // namespace stsync::sim

@@ -1,0 +1,200 @@
+#include "sim/simulator.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "http/certificate.hpp"
+#include "http/server.hpp"
+#include "sim/world.hpp"
+
+namespace stsync::sim {
+
+using core::ErrorKind;
+using core::fail;
+
+World::World(boost::asio::any_io_executor l, core::Clock& c, Options o)
+    : loop(std::move(l)),
+      clock(c),
+      options(std::move(o)),
+      accounts(options.seed, options.tenants, options.token_life),
+      cache(options.cache_bytes) {
+  for (const auto tenant : options.tenants) {
+    stats.emplace(tenant, TenantStats(options.requests_per_second));
+    for (const auto& resource : resources())
+      data.emplace(std::piecewise_construct, std::forward_as_tuple(tenant, std::string(resource.name)),
+                   std::forward_as_tuple(resource, tenant, options.seed, static_cast<Dataset::Index>(options.records),
+                                         options.record_bytes));
+  }
+}
+
+std::vector<Dataset*> World::find(std::int64_t tenant, std::string_view resource) {
+  std::vector<Dataset*> out;
+  for (auto& [whose, dataset] : data)
+    if ((tenant == 0 || whose.first == tenant) && (resource.empty() || whose.second == resource)) out.push_back(&dataset);
+  return out;
+}
+
+namespace {
+
+namespace asio = boost::asio;
+using http::ServerRequest;
+using http::ServerResponse;
+
+constexpr std::size_t kMaxRecords = 1'000'000'000;
+constexpr auto kStopGrace = std::chrono::seconds(2);
+
+std::string http_date(core::WallTime now) {
+  const auto day = std::chrono::floor<std::chrono::days>(now);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss time{std::chrono::floor<std::chrono::seconds>(now - day)};
+  constexpr std::string_view kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::string_view kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[std::chrono::weekday{day}.c_encoding()],
+                     static_cast<unsigned>(date.day()), kMonths[static_cast<unsigned>(date.month()) - 1],
+                     static_cast<int>(date.year()), time.hours().count(), time.minutes().count(), time.seconds().count());
+}
+
+/// Answers requests. Shared by the simulator and the requests under way.
+class Service {
+ public:
+  Service(asio::any_io_executor loop, core::Clock& clock, Options options) : world_(std::move(loop), clock, std::move(options)) {}
+
+  static asio::awaitable<ServerResponse> handle(std::shared_ptr<Service> self, ServerRequest request) {
+    auto response = co_await self->answer(std::move(request));
+    response.headers.emplace_back("Date", http_date(self->world_.clock.wall_now()));
+    co_return response;
+  }
+  /// Ends the waiting of delayed answers.
+  void stop() {
+    stopping_ = true;
+    for (auto* signal : delayed_) signal->notify();
+  }
+  World& world() noexcept { return world_; }
+
+ private:
+  asio::awaitable<ServerResponse> answer(ServerRequest request) {
+    if (request.path.starts_with("/__sim/")) co_return co_await answer_control(world_, std::move(request));
+    const auto fault = world_.faults.take(request.query.empty() ? request.path : request.path + "?" + request.query);
+    if (fault && fault->delay.count() > 0) co_await delay(fault->delay);
+    const bool token = request.path == "/connect/token";
+    auto response = token ? answer_token(world_, request) : answer_api(world_, request, fault ? &*fault : nullptr);
+    if (!fault) co_return response;
+    if (token && fault->status != 0) co_return fault_answer(world_, *fault);
+    if (fault->garbage) {
+      response = ServerResponse();
+      response.body = "<!DOCTYPE html><p>\x01 not what you asked for {\"data\":[";
+    }
+    if (fault->cut_body) response.cut_after = fault->cut_body;
+    co_return response;
+  }
+
+  asio::awaitable<void> delay(core::Duration wait) {
+    const auto until = world_.clock.now() + wait;
+    const auto signal = world_.clock.make_signal();
+    delayed_.insert(signal.get());
+    while (!stopping_ && world_.clock.now() < until) co_await signal->wait_until(until);
+    delayed_.erase(signal.get());
+  }
+
+  World world_;
+  std::set<core::Signal*> delayed_;
+  bool stopping_ = false;
+};
+
+class LocalSimulator final : public Simulator {
+ public:
+  LocalSimulator(std::shared_ptr<Service> service, std::unique_ptr<http::Server> server, std::string ca_pem)
+      : service_(std::move(service)), server_(std::move(server)), ca_pem_(std::move(ca_pem)) {}
+  ~LocalSimulator() override { service_->stop(); }
+
+  std::string url() const override { return server_->url(); }
+  std::string ca_pem() const override { return ca_pem_; }
+  std::string app_name() const override { return "acme"; }
+  std::string app_key() const override { return service_->world().accounts.app_key(); }
+  std::vector<TenantAccess> tenants() const override { return service_->world().accounts.tenants(); }
+  double requests_per_second() const override { return service_->world().options.requests_per_second; }
+  std::vector<Truth> truth() const override {
+    std::vector<Truth> out;
+    for (auto* dataset : service_->world().find(0, ""))
+      out.push_back({dataset->tenant(), std::string(dataset->resource().name), dataset->size(), dataset->truth().hex()});
+    return out;
+  }
+  asio::awaitable<void> stop() override {
+    service_->stop();
+    co_await server_->stop(kStopGrace);
+  }
+
+ private:
+  std::shared_ptr<Service> service_;
+  std::unique_ptr<http::Server> server_;
+  std::string ca_pem_;
+};
+
+core::Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream content;
+  content << in.rdbuf();
+  if (!in) return fail(ErrorKind::bad_config, fmt::format("'{}' cannot be read", path));
+  return content.str();
+}
+
+core::Result<http::ServerTls> given_certificate(const Options& options) {
+  const auto certificate = read_file(options.tls_cert_file);
+  if (!certificate) return fail(certificate.error());
+  const auto key = read_file(options.tls_key_file);
+  if (!key) return fail(key.error());
+  return http::ServerTls{*certificate, *key};
+}
+
+/// A new CA and a certificate for this machine's own names; `ca_pem` gets the CA.
+core::Result<http::ServerTls> own_certificate(const Options& options, std::string& ca_pem) {
+  // Not the injected clock: OpenSSL compares with the real one.
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto ca = http::CertificateAuthority::make("stsync simulator", now);
+  if (!ca) return fail(ca.error());
+  std::vector<std::string> hosts{"localhost", "127.0.0.1", "::1"};
+  hosts.insert(hosts.end(), options.tls_names.begin(), options.tls_names.end());
+  const auto certificate = ca->issue(hosts, now - std::chrono::hours(24), now + std::chrono::days(3650));
+  if (!certificate) return fail(certificate.error());
+  ca_pem = ca->root.certificate_pem;
+  return http::ServerTls{certificate->certificate_pem, certificate->key_pem};
+}
+
+core::Result<void> check_options(const Options& options) {
+  const auto bad = [](std::string what) { return fail(ErrorKind::bad_config, std::move(what)); };
+  if (options.tenants.empty()) return bad("the simulator needs a tenant");
+  if (std::set(options.tenants.begin(), options.tenants.end()).size() != options.tenants.size())
+    return bad("a tenant is named twice");
+  if (std::any_of(options.tenants.begin(), options.tenants.end(), [](auto id) { return id <= 0; }))
+    return bad("tenant ids are positive numbers");
+  if (options.records > kMaxRecords) return bad(fmt::format("at most {} records a tenant and resource", kMaxRecords));
+  if (options.export_page == 0 || options.max_page_size == 0) return bad("a page holds at least one record");
+  if (options.tls_cert_file.empty() != options.tls_key_file.empty())
+    return bad("a TLS certificate needs its key, and a key its certificate");
+  return {};
+}
+
+}  // namespace
+
+core::Result<std::unique_ptr<Simulator>> start(asio::any_io_executor loop, core::Clock& clock, Options options) {
+  if (const auto good = check_options(options); !good) return fail(good.error());
+  http::ServerOptions server_options;
+  server_options.listen = options.listen;
+  std::string ca_pem;
+  if (!options.plain) {
+    auto tls = options.tls_cert_file.empty() ? own_certificate(options, ca_pem) : given_certificate(options);
+    if (!tls) return fail(tls.error());
+    server_options.tls = std::move(*tls);
+  }
+  auto service = std::make_shared<Service>(loop, clock, std::move(options));
+  auto server = http::start_server(loop, clock, std::move(server_options),
+                                   [service](ServerRequest request) { return Service::handle(service, std::move(request)); });
+  if (!server) return fail(server.error());
+  return std::make_unique<LocalSimulator>(std::move(service), std::move(*server), std::move(ca_pem));
+}
+
+}  // namespace stsync::sim
