@@ -23,8 +23,8 @@ class Metrics {
   void records(std::string_view app, std::string_view resource, std::uint64_t count, std::uint64_t bytes);  ///< committed
   void pages(std::string_view app, std::string_view resource, std::uint64_t count);                         ///< committed
   void commit(std::string_view outcome, double seconds);                                                    ///< ok, aborted, doubt
-  void command(std::string_view outcome);                      ///< accepted, rejected, duplicate, coalesced, forwarded
-  void jobs(const std::map<std::string, int>& by_state);                     ///< how many jobs are in each state now
+  void command(std::string_view outcome);                 ///< accepted, rejected, duplicate, coalesced, forwarded
+  void jobs(const std::map<std::string, int>& by_state);  ///< how many jobs are in each state now
   void dead_letter(std::string_view reason);
   void quota(std::string_view app, double per_second);  ///< configured limit
   void lag(int partition, std::int64_t messages);       ///< commands not yet read

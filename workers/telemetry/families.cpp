@@ -1,0 +1,69 @@
+#include "telemetry/families.hpp"
+
+namespace stsync::telemetry {
+namespace {
+
+using Name = std::string_view;
+
+constexpr std::size_t kApps = 200;
+constexpr std::size_t kTenants = 2000;
+constexpr std::size_t kResources = 2000;
+constexpr std::size_t kFew = 100;
+
+constexpr std::array kCallSeconds{0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0};
+constexpr std::array kCommitSeconds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0};
+constexpr std::array kLagSeconds{0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0};
+
+constexpr std::array<Name, 3> kCommitOutcomes{"ok", "aborted", "doubt"};
+constexpr std::array<Name, 5> kCommandOutcomes{"accepted", "rejected", "duplicate", "coalesced", "forwarded"};
+
+/// In the order of Family.
+constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamilies{{
+    {"stsync_api_requests_total",
+     Sort::counter,
+     {"app", "code_class"},
+     kApps * 6,
+     "Calls to ServiceTitan by class of the answer: 2xx, 3xx, 4xx, 5xx, or none when there was no answer."},
+    {"stsync_tenant_api_requests_total", Sort::counter, {"app", "tenant"}, kTenants, "Calls to ServiceTitan by tenant."},
+    {"stsync_resource_api_requests_total", Sort::counter, {"app", "resource"}, kResources, "Calls to ServiceTitan by resource."},
+    {"stsync_api_request_duration_seconds",
+     Sort::histogram,
+     {"app"},
+     kApps,
+     "Time from sending a call to the last byte of its answer.",
+     kCallSeconds},
+    {"stsync_api_throttled_total", Sort::counter, {"app"}, kApps, "Calls that ServiceTitan refused with 429."},
+    {"stsync_api_throttle_wait_seconds_total", Sort::counter, {"app"}, kApps, "Time that calls waited to stay inside the quota."},
+    {"stsync_token_requests_total",
+     Sort::counter,
+     {"app", "outcome"},
+     kApps * 3,
+     "Requests to the token endpoint: ok, refused or failed."},
+    {"stsync_quota_limit", Sort::gauge, {"app"}, kApps, "Configured calls a second, for each tenant or for the app."},
+    {"stsync_records_total", Sort::counter, {"app", "resource"}, kResources, "Records published and committed."},
+    {"stsync_record_bytes_total", Sort::counter, {"app", "resource"}, kResources, "Bytes of the records published and committed."},
+    {"stsync_pages_total", Sort::counter, {"app", "resource"}, kResources, "Pages published and committed."},
+    {"stsync_commits_total",
+     Sort::counter,
+     {"outcome"},
+     kFew,
+     "Transactions by outcome: ok, aborted, or doubt when the answer was not clear.",
+     {},
+     kCommitOutcomes},
+    {"stsync_commit_duration_seconds", Sort::histogram, {}, 1, "Time from the begin of a transaction to its end.", kCommitSeconds},
+    {"stsync_commands_total", Sort::counter, {"outcome"}, kFew, "Commands read, by what became of them.", {}, kCommandOutcomes},
+    {"stsync_command_lag", Sort::gauge, {"partition"}, kFew * 10, "Commands in an owned partition that are not read yet."},
+    {"stsync_jobs", Sort::gauge, {"state"}, kFew, "Jobs of the owned partitions by state."},
+    {"stsync_dead_letters_total", Sort::counter, {"reason"}, kFew, "Messages sent to the dead letter topic."},
+    {"stsync_lanes", Sort::gauge, {}, 1, "Partitions of the commands topic that this worker owns."},
+    {"stsync_rebalances_total", Sort::counter, {}, 1, "Times that partitions were assigned or revoked."},
+    {"stsync_kafka_errors_total", Sort::counter, {"reason"}, kFew, "Errors that the Kafka client reported."},
+    {"stsync_loop_lag_seconds", Sort::histogram, {}, 1, "How late the event loop served its heartbeat.", kLagSeconds},
+    {"stsync_build_info", Sort::gauge, {"version"}, 1, "Always 1; the label names the version."},
+}};
+
+}  // namespace
+
+std::span<const FamilyInfo> families() noexcept { return kFamilies; }
+
+}  // namespace stsync::telemetry

@@ -1,0 +1,53 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace stsync::telemetry {
+
+enum class Sort { counter, gauge, histogram };
+
+/// One row of the table of metrics: what the exposition, the reference page and the limits follow from.
+struct FamilyInfo {
+  std::string_view name;
+  Sort sort;
+  std::array<std::string_view, 2> labels;  ///< empty: fewer
+  std::size_t most;                        ///< series before the last label becomes "__other__"
+  std::string_view help;
+  std::span<const double> buckets = {};           ///< histogram: upper bounds in the unit of the name
+  std::span<const std::string_view> starts = {};  ///< values of the one label that are there, as zero, from the start
+
+  std::size_t label_count() const noexcept { return labels[0].empty() ? 0 : labels[1].empty() ? 1 : 2; }
+};
+
+/// Places in the table.
+enum class Family : std::size_t {
+  api_requests,
+  tenant_api_requests,
+  resource_api_requests,
+  api_duration,
+  api_throttled,
+  throttle_wait,
+  token_requests,
+  quota_limit,
+  records,
+  record_bytes,
+  pages,
+  commits,
+  commit_duration,
+  commands,
+  command_lag,
+  jobs,
+  dead_letters,
+  lanes,
+  rebalances,
+  kafka_errors,
+  loop_lag,
+  build_info,
+  count
+};
+
+std::span<const FamilyInfo> families() noexcept;
+
+}  // namespace stsync::telemetry

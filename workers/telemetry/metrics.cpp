@@ -1,0 +1,194 @@
+#include "telemetry/metrics.hpp"
+
+#include <initializer_list>
+#include <unordered_map>
+#include <variant>
+
+#include <fmt/format.h>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include "core/error.hpp"
+#include "telemetry/families.hpp"
+
+namespace stsync::telemetry {
+namespace {
+
+constexpr std::string_view kOther = "__other__";
+
+/// The series of one family, bounded: labels come from commands and brokers, and each series costs memory for ever.
+template <class T>
+class Series {
+ public:
+  Series(const FamilyInfo& info, prometheus::Family<T>& family) : info_(info), family_(family) {}
+
+  T& at(std::initializer_list<std::string_view> values) {
+    core::check(values.size() == info_.label_count(), "a value for each label of the family");
+    std::array<std::string_view, 2> v{};
+    std::copy(values.begin(), values.end(), v.begin());
+    if (auto* known = find(v)) return *known;
+    if (!values.size() || known_.size() < info_.most) return add(v);
+    v[values.size() - 1] = kOther;
+    if (auto* known = find(v)) return *known;
+    if (known_.size() >= 2 * info_.most) v.fill(kOther);
+    auto* known = find(v);
+    return known != nullptr ? *known : add(v);
+  }
+  void remove(std::string_view value) {
+    const auto at = known_.find(key({value, {}}));
+    if (at == known_.end()) return;
+    family_.Remove(at->second);
+    known_.erase(at);
+  }
+
+ private:
+  static std::string key(const std::array<std::string_view, 2>& v) { return fmt::format("{}\x1f{}", v[0], v[1]); }
+  T* find(const std::array<std::string_view, 2>& v) {
+    const auto at = known_.find(key(v));
+    return at == known_.end() ? nullptr : at->second;
+  }
+  T& add(const std::array<std::string_view, 2>& v) {
+    prometheus::Labels labels;
+    for (std::size_t i = 0; i < info_.label_count(); ++i) labels.emplace(info_.labels[i], v[i]);
+    T* metric = nullptr;
+    if constexpr (std::is_same_v<T, prometheus::Histogram>)
+      metric = &family_.Add(labels, prometheus::Histogram::BucketBoundaries(info_.buckets.begin(), info_.buckets.end()));
+    else
+      metric = &family_.Add(labels);
+    known_.emplace(key(v), metric);
+    return *metric;
+  }
+
+  const FamilyInfo& info_;
+  prometheus::Family<T>& family_;
+  std::unordered_map<std::string, T*> known_;
+};
+
+using Counters = Series<prometheus::Counter>;
+using Gauges = Series<prometheus::Gauge>;
+using Histograms = Series<prometheus::Histogram>;
+
+std::string_view code_class(int status) {
+  switch (status / 100) {
+    case 2:
+      return "2xx";
+    case 3:
+      return "3xx";
+    case 4:
+      return "4xx";
+    case 5:
+      return "5xx";
+    default:
+      return "none";
+  }
+}
+
+std::string_view sort_name(Sort sort) { return sort == Sort::counter ? "counter" : sort == Sort::gauge ? "gauge" : "histogram"; }
+
+}  // namespace
+
+struct Metrics::Impl {
+  explicit Impl(bool with_tenant) : tenant_label(with_tenant) {
+    for (const auto& info : families()) add(info);
+    for (const auto f : {Family::commit_duration, Family::loop_lag}) histogram(f, {});
+    counter(Family::rebalances, {});
+    gauge(Family::lanes, {});
+    gauge(Family::build_info, {STSYNC_VERSION}).Set(1);
+  }
+  void add(const FamilyInfo& info) {
+    const std::string name(info.name), help(info.help);
+    switch (info.sort) {
+      case Sort::counter: {
+        auto& row = std::get<Counters>(
+            rows.emplace_back(Counters(info, prometheus::BuildCounter().Name(name).Help(help).Register(registry))));
+        for (const auto value : info.starts) row.at({value});
+        return;
+      }
+      case Sort::gauge:
+        rows.emplace_back(Gauges(info, prometheus::BuildGauge().Name(name).Help(help).Register(registry)));
+        return;
+      case Sort::histogram:
+        rows.emplace_back(Histograms(info, prometheus::BuildHistogram().Name(name).Help(help).Register(registry)));
+        return;
+    }
+  }
+  prometheus::Counter& counter(Family f, std::initializer_list<std::string_view> values) {
+    return std::get<Counters>(rows[static_cast<std::size_t>(f)]).at(values);
+  }
+  prometheus::Gauge& gauge(Family f, std::initializer_list<std::string_view> values) {
+    return std::get<Gauges>(rows[static_cast<std::size_t>(f)]).at(values);
+  }
+  prometheus::Histogram& histogram(Family f, std::initializer_list<std::string_view> values) {
+    return std::get<Histograms>(rows[static_cast<std::size_t>(f)]).at(values);
+  }
+
+  bool tenant_label;
+  prometheus::Registry registry;
+  std::vector<std::variant<Counters, Gauges, Histograms>> rows;  ///< in the order of Family
+  std::map<std::string, int> states;                             ///< every state of jobs that was ever reported
+};
+
+Metrics::Metrics(bool tenant_label) : impl_(std::make_unique<Impl>(tenant_label)) {}
+Metrics::~Metrics() = default;
+
+void Metrics::api_call(std::string_view app, std::int64_t tenant, std::string_view resource, int status, double seconds) {
+  impl_->counter(Family::api_requests, {app, code_class(status)}).Increment();
+  impl_->counter(Family::tenant_api_requests, {app, impl_->tenant_label ? std::to_string(tenant) : std::string()}).Increment();
+  impl_->counter(Family::resource_api_requests, {app, resource}).Increment();
+  impl_->histogram(Family::api_duration, {app}).Observe(seconds);
+}
+void Metrics::throttled(std::string_view app, double seconds) { impl_->counter(Family::throttle_wait, {app}).Increment(seconds); }
+void Metrics::refused(std::string_view app) { impl_->counter(Family::api_throttled, {app}).Increment(); }
+void Metrics::token_fetch(std::string_view app, std::string_view outcome) {
+  impl_->counter(Family::token_requests, {app, outcome}).Increment();
+}
+void Metrics::records(std::string_view app, std::string_view resource, std::uint64_t count, std::uint64_t bytes) {
+  impl_->counter(Family::records, {app, resource}).Increment(static_cast<double>(count));
+  impl_->counter(Family::record_bytes, {app, resource}).Increment(static_cast<double>(bytes));
+}
+void Metrics::pages(std::string_view app, std::string_view resource, std::uint64_t count) {
+  impl_->counter(Family::pages, {app, resource}).Increment(static_cast<double>(count));
+}
+void Metrics::commit(std::string_view outcome, double seconds) {
+  impl_->counter(Family::commits, {outcome}).Increment();
+  impl_->histogram(Family::commit_duration, {}).Observe(seconds);
+}
+void Metrics::command(std::string_view outcome) { impl_->counter(Family::commands, {outcome}).Increment(); }
+void Metrics::jobs(const std::map<std::string, int>& by_state) {
+  for (auto& [state, count] : impl_->states) count = 0;
+  for (const auto& [state, count] : by_state) impl_->states[state] = count;
+  for (const auto& [state, count] : impl_->states) impl_->gauge(Family::jobs, {state}).Set(count);
+}
+void Metrics::dead_letter(std::string_view reason) { impl_->counter(Family::dead_letters, {reason}).Increment(); }
+void Metrics::quota(std::string_view app, double per_second) { impl_->gauge(Family::quota_limit, {app}).Set(per_second); }
+void Metrics::lag(int partition, std::int64_t messages) {
+  impl_->gauge(Family::command_lag, {std::to_string(partition)}).Set(static_cast<double>(messages));
+}
+void Metrics::lag_remove(int partition) {
+  std::get<Gauges>(impl_->rows[static_cast<std::size_t>(Family::command_lag)]).remove(std::to_string(partition));
+}
+void Metrics::lanes(int count) { impl_->gauge(Family::lanes, {}).Set(count); }
+void Metrics::rebalance() { impl_->counter(Family::rebalances, {}).Increment(); }
+void Metrics::kafka_error(std::string_view reason) { impl_->counter(Family::kafka_errors, {reason}).Increment(); }
+void Metrics::loop_lag(double seconds) { impl_->histogram(Family::loop_lag, {}).Observe(seconds); }
+
+std::string Metrics::render() const { return prometheus::TextSerializer().Serialize(impl_->registry.Collect()); }
+
+std::string Metrics::reference() {
+  std::string out =
+      "# Metrics reference\n\nGenerated from the table that makes the metrics; a test keeps the two alike. Tenant and resource "
+      "never stand "
+      "in one\nfamily, and a family has a limit of series: what comes after it is counted under `__other__`.\n\n"
+      "| metric | type | labels | most series | meaning |\n|---|---|---|---|---|\n";
+  for (const auto& info : families()) {
+    std::string labels;
+    for (std::size_t i = 0; i < info.label_count(); ++i) labels += fmt::format("{}`{}`", i == 0 ? "" : ", ", info.labels[i]);
+    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", info.name, sort_name(info.sort), labels, info.most, info.help);
+  }
+  return out;
+}
+
+}  // namespace stsync::telemetry
