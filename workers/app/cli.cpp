@@ -1,0 +1,168 @@
+// The command line: every command, option and help text, and nothing else.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+
+#include "app/commands.hpp"
+
+namespace stsync::app {
+namespace {
+
+void add_config(CLI::App& cmd, ConfigOptions& o) {
+  cmd.add_option("--config,-c", o.file, "Configuration file")->envname("STSYNC_CONFIG")->capture_default_str();
+  cmd.add_option("--set", o.sets, "Override one value, as in --set kafka.group=test (repeatable)")->take_all();
+}
+
+struct Options {
+  ConfigOptions worker, check, print;
+  SyncOptions sync;
+  ControlOptions control;
+  SimOptions sim;
+  DemoOptions demo;
+  TopicsOptions topics;
+  CatalogOptions catalog;
+};
+
+void add_worker(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("worker", "Take commands from Kafka, read ServiceTitan, publish the records");
+  add_config(*cmd, o.worker);
+  cmd->callback([&] { exit = run_worker(o.worker); });
+}
+
+void add_sync(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("sync", "Ask for resources of a tenant to be synced");
+  add_config(*cmd, o.sync.config);
+  cmd->add_option("--resource,-r", o.sync.resources, "Resource, or a pattern such as 'jpm.*' (repeatable)")->required()->take_all();
+  cmd->add_option("--app", o.sync.app, "App; may be left out when there is one");
+  cmd->add_option("--tenant", o.sync.tenant, "Tenant; may be left out when there is one");
+  cmd->add_option("--mode", o.sync.mode, "incremental, full or window")
+      ->check(CLI::IsMember({"incremental", "full", "window"}))
+      ->capture_default_str();
+  cmd->add_option("--priority", o.sync.priority, "interactive, normal or backfill")
+      ->check(CLI::IsMember({"interactive", "normal", "backfill"}))
+      ->capture_default_str();
+  cmd->add_option("--from", o.sync.from, "Start of a window, inclusive: 2026-01-02 or 2026-01-02T03:04:05Z");
+  cmd->add_option("--to", o.sync.to, "End of a window, exclusive");
+  cmd->add_option("--id", o.sync.id, "Id of the command and its job (one resource only); made up when left out");
+  cmd->add_flag("--wait,-w", o.sync.wait, "Follow the jobs to their end and exit by their outcome");
+  cmd->callback([&] { exit = run_sync(o.sync); });
+}
+
+void add_control(CLI::App& app, Options& o, int& exit, const char* name, const char* help) {
+  auto* cmd = app.add_subcommand(name, help);
+  add_config(*cmd, o.control.config);
+  cmd->add_option("--app", o.control.app, "App; may be left out when there is one");
+  cmd->add_option("--tenant", o.control.tenant, "Tenant; may be left out when there is one");
+  cmd->add_option("--job", o.control.job, "One job; left out: all of the tenant");
+  cmd->add_option("--resource,-r", o.control.resource, "All jobs of one resource");
+  cmd->add_flag("--wait,-w", o.control.wait, "Wait for the answer");
+  cmd->callback([&o, &exit, name] {
+    o.control.action = name;
+    exit = run_control(o.control);
+  });
+}
+
+void add_sim(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("sim", "Run the ServiceTitan simulator: token endpoint, API, quotas, seeded data");
+  cmd->add_option("--listen", o.sim.listen, "Address and port; port 0 takes a free one")->capture_default_str();
+  cmd->add_option("--tenants", o.sim.tenants, "Tenant ids, separated by commas")->delimiter(',')->capture_default_str();
+  cmd->add_option("--records", o.sim.records, "Rows per tenant and resource")->capture_default_str();
+  cmd->add_option("--seed", o.sim.seed, "The same seed gives the same data")->capture_default_str();
+  cmd->add_option("--rate", o.sim.rate, "Calls a second allowed per app and tenant; 0: no limit")->capture_default_str();
+  cmd->add_option("--export-page", o.sim.export_page, "Rows of a page of an export feed")->capture_default_str();
+  cmd->add_flag("--plain", o.sim.plain, "HTTP, for clients that cannot be given a CA");
+  cmd->add_option("--tls-cert", o.sim.tls_cert, "Certificate chain (PEM) instead of one made at start");
+  cmd->add_option("--tls-key", o.sim.tls_key, "Its key (PEM)");
+  cmd->add_option("--config", o.sim.config_out, "Also write a configuration that a worker can use as it is");
+  cmd->add_option("--bootstrap-servers", o.sim.bootstrap_servers, "Kafka servers to write into that configuration")
+      ->capture_default_str();
+  cmd->callback([&] { exit = run_sim(o.sim); });
+}
+
+void add_demo(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand(
+      "demo",
+      "The whole system in one terminal: embedded broker, simulator, worker, one tenant, every record checked.\n"
+      "The broker is librdkafka's mock: it proves the wiring, not exactly-once delivery (no fencing, no isolation, 5 MiB a\n"
+      "partition, so records are read back while they are written). The tests prove that on a real Kafka.");
+  cmd->add_option("--records", o.demo.records, "Rows of the tenant over all resources")->capture_default_str();
+  cmd->add_option("--seed", o.demo.seed, "The same seed gives the same data")->capture_default_str();
+  cmd->add_option("--output", o.demo.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  cmd->callback([&] { exit = run_demo(o.demo); });
+}
+
+void add_topics(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("topics", "The topics that stsync needs");
+  cmd->require_subcommand(1);
+  for (const auto& [name, help] : {std::pair("plan", "Print what create would do"), std::pair("create", "Create what is missing"),
+                                   std::pair("check", "Say what is missing or wrong; exit 78 when something is")}) {
+    auto* sub = cmd->add_subcommand(name, help);
+    add_config(*sub, o.topics.config);
+    sub->callback([&o, &exit, action = std::string(name)] {
+      o.topics.action = action;
+      exit = run_topics(o.topics);
+    });
+  }
+}
+
+void add_catalog(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("catalog", "The resources that can be synced");
+  cmd->require_subcommand(1);
+  auto* list = cmd->add_subcommand("list", "All of them");
+  list->add_option("--output", o.catalog.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  list->callback([&] {
+    o.catalog.action = "list";
+    exit = run_catalog(o.catalog);
+  });
+  auto* show = cmd->add_subcommand("show", "How one is read");
+  show->add_option("resource", o.catalog.name, "Its name")->required();
+  show->add_option("--output", o.catalog.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  show->callback([&] {
+    o.catalog.action = "show";
+    exit = run_catalog(o.catalog);
+  });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("stsync reads ServiceTitan and publishes every record to Kafka, exactly once and byte for byte.", "stsync");
+  app.set_version_flag("--version", "stsync " STSYNC_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  Options o;
+  int exit = Exit::ok;
+  add_worker(app, o, exit);
+  add_sync(app, o, exit);
+  add_control(app, o, exit, "cancel", "Cancel jobs");
+  add_control(app, o, exit, "pause", "Pause jobs");
+  add_control(app, o, exit, "resume", "Resume paused jobs");
+  add_sim(app, o, exit);
+  add_demo(app, o, exit);
+  add_topics(app, o, exit);
+  add_catalog(app, o, exit);
+  auto* check = app.add_subcommand("check", "Say everything that is wrong with a configuration");
+  add_config(*check, o.check);
+  check->callback([&] { exit = run_check(o.check); });
+  auto* print = app.add_subcommand("config", "Print a configuration with all defaults and overrides; secrets as ***");
+  add_config(*print, o.print);
+  print->callback([&] { exit = run_config_print(o.print); });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const auto code = app.exit(e);
+    return code == 0 ? Exit::ok : Exit::usage;
+  }
+  return exit;
+}
+
+}  // namespace
+}  // namespace stsync::app
+
+int main(int argc, char** argv) {
+  try {
+    return stsync::app::run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "stsync: bug: %s\n", e.what());
+    return stsync::app::Exit::internal;
+  }
+}

@@ -1,0 +1,88 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stsync::app {
+
+/// Exit codes of the program (design 1); sysexits where they fit.
+enum Exit {
+  ok = 0,
+  job_failed = 1,
+  usage = 2,
+  not_found = 3,
+  bad_data = 65,
+  unavailable = 69,
+  internal = 70,
+  not_permitted = 77,
+  bad_config = 78,
+  interrupted = 130,
+};
+
+struct ConfigOptions {
+  std::string file = "stsync.yaml";
+  std::vector<std::string> sets;  ///< a.b=c
+};
+
+struct SyncOptions {
+  ConfigOptions config;
+  std::string app;          ///< empty: the only one
+  std::int64_t tenant = 0;  ///< 0: the only one
+  std::vector<std::string> resources;
+  std::string mode = "incremental";
+  std::string priority = "normal";
+  std::string from, to;
+  std::string id;
+  bool wait = false;
+};
+
+struct ControlOptions {
+  ConfigOptions config;
+  std::string action;  ///< cancel, pause, resume
+  std::string app;
+  std::int64_t tenant = 0;
+  std::string job, resource;
+  bool wait = false;
+};
+
+struct SimOptions {
+  std::string listen = "127.0.0.1:0";
+  std::vector<std::int64_t> tenants{1001};
+  std::size_t records = 1000;
+  std::uint64_t seed = 1;
+  double rate = 60;
+  bool plain = false;
+  std::string tls_cert, tls_key, config_out;
+  std::string bootstrap_servers = "localhost:9092";
+  std::size_t export_page = 500;
+};
+
+struct DemoOptions {
+  std::size_t records = 100'000;
+  std::uint64_t seed = 1;
+  std::string output = "table";
+};
+
+struct TopicsOptions {
+  ConfigOptions config;
+  std::string action;  ///< plan, create, check
+};
+
+struct CatalogOptions {
+  std::string action;  ///< list, show
+  std::string name;
+  std::string output = "table";
+};
+
+// Each returns the exit code. Human text goes to stderr, data to stdout.
+int run_worker(const ConfigOptions& options);
+int run_sync(const SyncOptions& options);
+int run_control(const ControlOptions& options);
+int run_sim(const SimOptions& options);
+int run_demo(const DemoOptions& options);
+int run_topics(const TopicsOptions& options);
+int run_check(const ConfigOptions& options);
+int run_config_print(const ConfigOptions& options);
+int run_catalog(const CatalogOptions& options);
+
+}  // namespace stsync::app

@@ -1,0 +1,145 @@
+#include "app/setup.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "telemetry/log.hpp"
+
+extern char** environ;
+
+namespace stsync::app {
+
+namespace asio = boost::asio;
+
+void complain(const std::string& message) { std::fprintf(stderr, "stsync: %s\n", message.c_str()); }
+
+Exit exit_code(const core::Error& error) {
+  using core::ErrorKind;
+  switch (error.kind()) {
+    case ErrorKind::bad_config:
+      return Exit::bad_config;
+    case ErrorKind::bad_data:
+    case ErrorKind::malformed:
+    case ErrorKind::unsupported:
+      return Exit::bad_data;
+    case ErrorKind::not_found:
+      return Exit::not_found;
+    case ErrorKind::unauthorized:
+    case ErrorKind::forbidden:
+      return Exit::not_permitted;
+    case ErrorKind::cancelled:
+      return Exit::interrupted;
+    case ErrorKind::internal:
+      return Exit::internal;
+    default:
+      return Exit::unavailable;
+  }
+}
+
+std::optional<config::Config> load_config(const ConfigOptions& options) {
+  std::vector<std::string> environment;
+  for (char** e = environ; *e != nullptr; ++e) environment.emplace_back(*e);
+  auto loaded = config::load(options.file, options.sets, environment);
+  for (const auto& problem : loaded.warnings) std::fprintf(stderr, "warning: %s\n", problem.text().c_str());
+  for (const auto& problem : loaded.errors) std::fprintf(stderr, "error: %s\n", problem.text().c_str());
+  if (!loaded.errors.empty()) {
+    complain(fmt::format("{} problem{} in the configuration", loaded.errors.size(), loaded.errors.size() == 1 ? "" : "s"));
+    return std::nullopt;
+  }
+  return std::move(loaded.config);
+}
+
+std::optional<servicetitan::Catalogue> load_catalogue(const config::Config& config) {
+  std::string overrides;
+  if (!config.catalogue_overrides.empty()) {
+    std::ifstream in(config.catalogue_overrides, std::ios::binary);
+    if (!in) {
+      complain(fmt::format("catalogue.overrides: cannot read {}", config.catalogue_overrides));
+      return std::nullopt;
+    }
+    std::stringstream text;
+    text << in.rdbuf();
+    overrides = text.str();
+  }
+  auto catalogue = servicetitan::Catalogue::load(overrides, config.catalogue_overrides);
+  if (!catalogue) {
+    complain(catalogue.error().message());
+    return std::nullopt;
+  }
+  return std::move(*catalogue);
+}
+
+core::Result<std::pair<std::string, std::int64_t>> choose_tenant(const config::Config& config, const std::string& app,
+                                                                 std::int64_t tenant) {
+  const auto bad = [](std::string text) { return core::fail(core::ErrorKind::bad_data, std::move(text)); };
+  const config::App* chosen = nullptr;
+  if (!app.empty()) {
+    chosen = config.find_app(app);
+    if (chosen == nullptr) return core::fail(core::ErrorKind::not_found, fmt::format("app '{}' is not configured", app));
+  } else {
+    if (config.apps.size() != 1) return bad(fmt::format("{} apps are configured: say which with --app", config.apps.size()));
+    chosen = &config.apps.front();
+  }
+  if (tenant != 0) {
+    if (config.find_tenant(chosen->name, tenant) == nullptr)
+      return core::fail(core::ErrorKind::not_found, fmt::format("tenant {} is not configured for app '{}'", tenant, chosen->name));
+    return std::pair(chosen->name, tenant);
+  }
+  if (chosen->tenants.size() != 1)
+    return bad(
+        fmt::format("{} tenants are configured for app '{}': say which with --tenant", chosen->tenants.size(), chosen->name));
+  return std::pair(chosen->name, chosen->tenants.front().id);
+}
+
+namespace {
+
+void start_drain_watchdog(core::Duration drain) {
+  std::thread([drain] {
+    std::this_thread::sleep_for(drain);
+    telemetry::log(telemetry::Level::warn, "drain_ended", "the drain took too long; ending");
+    telemetry::log_shutdown();
+    ::_exit(Exit::ok);
+  }).detach();
+}
+
+}  // namespace
+
+int run_loop(const std::function<asio::awaitable<int>(asio::io_context&, core::Clock&, core::StopToken)>& body,
+             core::Duration drain) {
+  std::signal(SIGPIPE, SIG_IGN);
+  asio::io_context loop(1);
+  const auto clock = core::make_system_clock(loop.get_executor());
+  core::StopSource stop;
+  asio::signal_set signals(loop, SIGINT, SIGTERM);
+  std::function<void()> wait = [&] {
+    signals.async_wait([&](const boost::system::error_code& ec, int) {
+      if (ec) return;
+      if (stop.stop_requested()) {
+        telemetry::log_shutdown();
+        ::_exit(Exit::interrupted);
+      }
+      stop.request_stop();
+      start_drain_watchdog(drain);
+      wait();
+    });
+  };
+  wait();
+  int exit = Exit::internal;
+  asio::co_spawn(loop, body(loop, *clock, stop.token()), [&](const std::exception_ptr& error, int code) {
+    signals.cancel();
+    if (error) std::rethrow_exception(error);
+    exit = code;
+  });
+  loop.run();
+  return exit;
+}
+
+}  // namespace stsync::app

@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+
+#include "app/follow.hpp"
+#include "app/setup.hpp"
+#include "core/rng.hpp"
+#include "core/text.hpp"
+#include "sync/names.hpp"
+#include "sync/status.hpp"
+
+namespace stsync::app {
+namespace {
+
+core::WallTime now() { return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+
+core::Result<void> fill_window(const SyncOptions& o, v1::Sync& sync) {
+  for (const auto& [name, text, field] :
+       {std::tuple("--from", &o.from, &v1::Sync::mutable_from), std::tuple("--to", &o.to, &v1::Sync::mutable_to)}) {
+    if (text->empty()) continue;
+    const auto time = core::parse_utc(*text);
+    if (!time)
+      return core::fail(core::ErrorKind::bad_data, fmt::format("{}: '{}' is not a time such as 2026-01-02T03:04:05Z", name, *text));
+    sync::set_time(*(sync.*field)(), *time);
+  }
+  return {};
+}
+
+core::Result<std::vector<std::string>> expand(const servicetitan::Catalogue& catalogue, const std::vector<std::string>& patterns) {
+  std::vector<std::string> out;
+  for (const auto& pattern : patterns) {
+    const auto names = catalogue.expand(pattern);
+    if (names.empty()) {
+      std::vector<std::string> all;
+      for (const auto& [name, resource] : catalogue.all()) all.push_back(name);
+      const auto hint = core::nearest(pattern, all);
+      return core::fail(core::ErrorKind::not_found,
+                        fmt::format("'{}' is not a resource{} (see: stsync catalog list)", core::printable(pattern, 80),
+                                    hint ? ", did you mean " + *hint + "?" : ""));
+    }
+    out.insert(out.end(), names.begin(), names.end());
+  }
+  return out;
+}
+
+}  // namespace
+
+int run_sync(const SyncOptions& o) {
+  const auto config = load_config(o.config);
+  if (!config) return Exit::bad_config;
+  const auto catalogue = load_catalogue(*config);
+  if (!catalogue) return Exit::bad_config;
+  const auto who = choose_tenant(*config, o.app, o.tenant);
+  if (!who) {
+    complain(who.error().message());
+    return exit_code(who.error());
+  }
+  const auto resources = expand(*catalogue, o.resources);
+  if (!resources) {
+    complain(resources.error().message());
+    return exit_code(resources.error());
+  }
+  if (!o.id.empty() && (resources->size() != 1 || !sync::valid_id(o.id))) {
+    complain("--id: 1 to 64 characters of A-Z a-z 0-9 . _ -, for one resource");
+    return Exit::usage;
+  }
+  auto rng = core::Rng::from_system();
+  std::vector<v1::Command> commands;
+  for (const auto& resource : *resources) {
+    auto& c = commands.emplace_back();
+    c.set_id(o.id.empty() ? core::uuid7(now(), rng) : o.id);
+    c.set_app(who->first);
+    c.set_tenant(who->second);
+    auto& sync = *c.mutable_sync();
+    sync.set_resource(resource);
+    v1::Mode mode{};
+    v1::Priority priority{};
+    core::check(v1::Mode_Parse(o.mode, &mode) && v1::Priority_Parse(o.priority, &priority),
+                "the command line let an unknown mode through");
+    sync.set_mode(mode);
+    sync.set_priority(priority);
+    if (auto ok = fill_window(o, sync); !ok) {
+      complain(ok.error().message());
+      return Exit::usage;
+    }
+  }
+  return send_commands(*config, commands, o.wait);
+}
+
+int run_control(const ControlOptions& o) {
+  const auto config = load_config(o.config);
+  if (!config) return Exit::bad_config;
+  const auto who = choose_tenant(*config, o.app, o.tenant);
+  if (!who) {
+    complain(who.error().message());
+    return exit_code(who.error());
+  }
+  auto rng = core::Rng::from_system();
+  v1::Command c;
+  c.set_id(core::uuid7(now(), rng));
+  c.set_app(who->first);
+  c.set_tenant(who->second);
+  const auto fill = [&o](auto& control) {
+    control.set_job(o.job);
+    control.set_resource(o.resource);
+  };
+  if (o.action == "cancel") fill(*c.mutable_cancel());
+  if (o.action == "pause") fill(*c.mutable_pause());
+  if (o.action == "resume") fill(*c.mutable_resume());
+  return send_commands(*config, {c}, o.wait);
+}
+
+}  // namespace stsync::app

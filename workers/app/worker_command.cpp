@@ -1,0 +1,62 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "app/setup.hpp"
+#include "sync/worker.hpp"
+#include "telemetry/log.hpp"
+
+namespace stsync::app {
+namespace {
+
+constexpr int kSlots = 64;
+
+/// "auto": the host's name and the first slot nobody on it holds; the lock is held until the process ends.
+core::Result<std::string> instance_id(const config::Config& config) {
+  if (config.kafka.instance_id != "auto") return config.kafka.instance_id;
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  for (int slot = 0; slot < kSlots; ++slot) {
+    const auto path = fmt::format("{}/stsync-{}-{}.lock", config.worker.spool_dir, config.kafka.group, slot);
+    const int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+    if (fd < 0) return core::fail(core::ErrorKind::bad_config, fmt::format("worker.spool_dir: cannot create {}", path));
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fmt::format("{}-{}", host.data(), slot);
+    ::close(fd);
+  }
+  return core::fail(core::ErrorKind::fenced, "too many workers of this group on one host");
+}
+
+}  // namespace
+
+int run_worker(const ConfigOptions& options) {
+  const auto config = load_config(options);
+  if (!config) return Exit::bad_config;
+  const auto catalogue = load_catalogue(*config);
+  if (!catalogue) return Exit::bad_config;
+  const auto instance = instance_id(*config);
+  if (!instance) {
+    complain(instance.error().message());
+    return exit_code(instance.error());
+  }
+  telemetry::log_start(config->telemetry.log_format, config->telemetry.log_level);
+  telemetry::Metrics metrics(config->telemetry.tenant_label);
+  auto rng = core::Rng::from_system();
+  const auto code = run_loop(
+      [&](boost::asio::io_context& loop, core::Clock& clock, core::StopToken stop) -> boost::asio::awaitable<int> {
+        sync::Worker worker(loop.get_executor(), clock, rng, *config, *catalogue, metrics, *instance);
+        const auto result = co_await worker.run(stop);
+        if (result) co_return static_cast<int>(Exit::ok);
+        telemetry::log(telemetry::Level::error, "worker_ended", result.error().message(),
+                       {{"code", core::to_string(result.error().kind())}});
+        complain(result.error().message());
+        co_return static_cast<int>(exit_code(result.error()));
+      },
+      config->worker.drain_timeout);
+  telemetry::log_shutdown();
+  return code;
+}
+
+}  // namespace stsync::app
