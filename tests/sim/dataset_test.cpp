@@ -63,10 +63,10 @@ TEST(Dataset, TheFeedsOrderIsThatOfModificationAndNotOfIds) {
 
 TEST(Dataset, RowsHaveAboutTheirSize) {
   for (const auto& resource : resources()) {
-    const Dataset data(resource, 1001, 7, 200, 1000);
+    const Dataset data(resource, 1001, 7, 200, 1500);
     const auto size = all_rows(data).size() / 200;
-    EXPECT_GT(size, 850u) << resource.name;
-    EXPECT_LT(size, 1150u) << resource.name;
+    EXPECT_GT(size, 1350u) << resource.name;
+    EXPECT_LT(size, 1650u) << resource.name;
   }
 }
 

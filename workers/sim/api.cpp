@@ -53,7 +53,7 @@ ServerResponse finish(const Call& call, std::string body, bool keep) {
     body = codec::gzip(body);
     response.headers.emplace_back("Content-Encoding", "gzip");
   }
-  if (keep && !call.fault) call.world.cache.put(call.cache_key(), body);
+  if (keep && !call.fault) call.world.cache.offer(call.cache_key(), body);
   response.body = std::move(body);
   return response;
 }

@@ -25,7 +25,7 @@ struct Options {
   std::size_t max_page_size = 5000;                        ///< of lists; larger ones are clamped
   std::size_t record_bytes = 1000;                         ///< about the size of a record
   core::Duration export_delay = std::chrono::minutes(15);  ///< feeds hide younger changes, unless includeRecentChanges
-  std::size_t cache_bytes = 256u << 20;                    ///< rendered pages kept
+  std::size_t cache_bytes = 256u << 20;                    ///< rendered pages kept; 0: none
   std::vector<std::string> tls_names{};                    ///< further names in the certificate
 };
 
