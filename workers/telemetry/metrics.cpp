@@ -163,7 +163,14 @@ void Metrics::jobs(const std::map<std::string, int>& by_state) {
   for (const auto& [state, count] : impl_->states) impl_->gauge(Family::jobs, {state}).Set(count);
 }
 void Metrics::dead_letter(std::string_view reason) { impl_->counter(Family::dead_letters, {reason}).Increment(); }
-void Metrics::quota(std::string_view app, double per_second) { impl_->gauge(Family::quota_limit, {app}).Set(per_second); }
+void Metrics::quota(std::string_view app, double per_second) {
+  impl_->gauge(Family::quota_limit, {app}).Set(per_second);
+  // From the start at zero, so that a rate sees the first event and a dashboard shows "none" instead of nothing.
+  for (const auto family : {Family::api_throttled, Family::throttle_wait}) impl_->counter(family, {app});
+  for (const auto* outcome : {"ok", "refused", "failed"}) impl_->counter(Family::token_requests, {app, outcome});
+  for (const auto* code : {"2xx", "4xx", "5xx", "none"}) impl_->counter(Family::api_requests, {app, code});
+  impl_->histogram(Family::api_duration, {app});
+}
 void Metrics::lag(int partition, std::int64_t messages) {
   impl_->gauge(Family::command_lag, {std::to_string(partition)}).Set(static_cast<double>(messages));
 }
