@@ -118,6 +118,17 @@ TEST_F(PoolTest, CallersAboveTheLimitWaitInTheirOrder) {
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
 }
 
+TEST_F(PoolTest, AFreshConnectionPushesAnIdleOneOut) {
+  ScriptedServer peer(loop, {{.answers = {kOk, kOk}, .hold = true}, {.answers = {kOk, kOk}, .hold = true}});
+  ClientOptions options;
+  options.max_connections_per_origin = 1;
+  const auto c = client(options);
+  EXPECT_TRUE(look_at(*c, peer.origin()).response);
+  EXPECT_TRUE(look_at(*c, peer.origin(), true).response);
+  EXPECT_EQ(peer.accepted(), 2u);
+  EXPECT_TRUE(look_at(*c, peer.origin()).reused);
+}
+
 asio::awaitable<void> wait_for_place(Client& client, Origin origin, core::StopToken stop, ErrorKind& out) {
   auto connection = co_await client.connect(std::move(origin), false, std::move(stop));
   out = connection ? ErrorKind::internal : connection.error().kind();

@@ -140,6 +140,24 @@ TEST_F(ServerTest, StopLetsRunningRequestsEnd) {
   EXPECT_EQ(get(loop, *c, origin_of(*s)).error().kind(), ErrorKind::network);
 }
 
+TEST_F(ServerTest, StopGivesUpAfterItsGrace) {
+  Gate gate(*clock);
+  const auto s = server([&gate](ServerRequest) { return wait_at(gate); });
+  const auto c = client();
+  Result<Response> response = core::fail(ErrorKind::internal, "not run");
+  bool answered = false;
+  asio::co_spawn(loop, into(fetch_into(*c, origin_of(*s), request_to("/"), response), answered), [](const std::exception_ptr&) {});
+  while (!gate.entered && loop.run_one_for(10s) > 0) {
+  }
+  run(loop, s->stop(20ms));
+  while (!answered && loop.run_one_for(10s) > 0) {
+  }
+  EXPECT_EQ(response.error().kind(), ErrorKind::network);
+  gate.open = true;
+  gate.signal->notify();
+  loop.poll();
+}
+
 TEST_F(ServerTest, ABadAddressIsABadConfig) {
   for (const auto* listen : {"", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "nohost.example:1", "[::1:80", "203.0.113.1:0"}) {
     ServerOptions options;

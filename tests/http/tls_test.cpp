@@ -78,6 +78,37 @@ TEST_F(TlsTest, APlainServerIsNoTlsServer) {
   EXPECT_EQ(get(loop, *trusting(ca_file.path()), {true, "127.0.0.1", s->port()}).error().kind(), ErrorKind::tls);
 }
 
+asio::awaitable<void> connect_into(Client& c, Origin origin, core::StopToken stop, std::optional<core::Error>& out, bool& done) {
+  auto connection = co_await c.connect(std::move(origin), false, std::move(stop));
+  if (!connection) out = connection.error();
+  done = true;
+}
+
+TEST_F(TlsTest, AHandshakeThatHangsIsATimeoutAndCanBeStopped) {
+  ScriptedServer silent(loop, {{.hold = true}, {.hold = true}});
+  auto origin = silent.origin();
+  origin.tls = true;
+  ClientOptions options;
+  options.handshake_timeout = 30ms;
+  const auto impatient = client(options);
+  const auto late = get(loop, *impatient, origin);
+  EXPECT_EQ(late.error().kind(), ErrorKind::timeout) << late.error().message();
+  EXPECT_THAT(late.error().message(), HasSubstr("TLS handshake"));
+  const auto patient = client();
+  core::StopSource source;
+  std::optional<core::Error> error;
+  bool done = false;
+  asio::co_spawn(loop, connect_into(*patient, origin, source.token(), error, done), [](const std::exception_ptr&) {});
+  while (silent.accepted() < 2 && loop.run_one_for(10s) > 0) {
+  }
+  EXPECT_FALSE(done);
+  source.request_stop();
+  while (!done && loop.run_one_for(10s) > 0) {
+  }
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->kind(), ErrorKind::cancelled);
+}
+
 TEST_F(TlsTest, ACutBodyIsAnError) {
   const auto certificate = ca.issue({"localhost"}, now - 1h, now + 1h).value();
   ServerOptions options;

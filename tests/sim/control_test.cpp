@@ -1,5 +1,8 @@
 #include <gmock/gmock.h>
 
+#include <cstdio>
+#include <fstream>
+
 #include "fixture.hpp"
 #include "sim/describe.hpp"
 
@@ -123,7 +126,8 @@ TEST_F(Control, TruthOverHttpIsTheTruth) {
 
 TEST_F(Control, NonsenseIs400) {
   for (const auto* json : {"", "[]", "{", "5", R"({"status":99})", R"({"statuss":500})", R"({"count":-1})", R"({"a":{}})",
-                           R"({"body":"x"})", R"({"oversize_record":1,"resource":"no.such"})"})
+                           R"({"body":"x"})", R"({"oversize_record":1,"resource":"no.such"})", R"({"oversize_record":99999999999})",
+                           R"({"delay_ms":9999999999})", R"({"count":9223372036854775807})"})
     EXPECT_EQ(post("/__sim/faults", json).status, std::string(json).empty() ? 200 : 400) << json;
   EXPECT_EQ(post("/__sim/touch", R"({"resource":"no.such"})").status, 400);
   EXPECT_EQ(plain_get("/__sim/nothing").status, 404);
@@ -147,6 +151,13 @@ TEST_F(Control, WritesAWorkersConfig) {
   EXPECT_EQ(yaml.find("ca_file"), std::string::npos);
 }
 
+asio::awaitable<void> get_into(http::Client& c, std::string url, core::Result<http::Response>& out) {
+  const auto target = http::parse_url(url).value();
+  http::Request request;
+  request.target = target.target;
+  co_await SimTest::exchange(c, target.origin, std::move(request), out);
+}
+
 TEST(SimTls, ServesWithItsOwnCertificate) {
   asio::io_context loop;
   const auto clock = core::make_system_clock(loop.get_executor());
@@ -154,7 +165,19 @@ TEST(SimTls, ServesWithItsOwnCertificate) {
   options.records = 5;
   const auto sim = start(loop.get_executor(), *clock, options).value();
   EXPECT_THAT(sim->url(), HasSubstr("https://127.0.0.1:"));
-  EXPECT_THAT(sim->ca_pem(), HasSubstr("BEGIN CERTIFICATE"));
+  const auto ca_file = ::testing::TempDir() + "stsync_sim_ca_" + std::to_string(http::parse_url(sim->url()).value().origin.port);
+  std::ofstream(ca_file) << sim->ca_pem();
+  http::ClientOptions client_options;
+  client_options.ca_file = ca_file;
+  const auto client = http::make_client(loop.get_executor(), *clock, client_options).value();
+  std::remove(ca_file.c_str());
+  core::Result<http::Response> out = core::fail(ErrorKind::internal, "not run");
+  bool done = false;
+  asio::co_spawn(loop, SimTest::mark(get_into(*client, sim->url() + "/__sim/stats", out), done), [](const std::exception_ptr&) {});
+  while (!done && loop.run_one_for(10s) > 0) {
+  }
+  ASSERT_TRUE(out) << out.error().message();
+  EXPECT_EQ(out->status, 200);
 }
 
 }  // namespace

@@ -54,12 +54,15 @@ std::string text_of(const Fields& fields, const std::string& name, std::string o
   return at == fields.end() ? std::move(otherwise) : at->second;
 }
 
-/// A natural number; nothing when the field is something else.
+constexpr std::int64_t kMaxNumber = 1'000'000'000'000;
+constexpr std::int64_t kMaxExtra = 1 << 30;  // bytes a record may grow by
+
+/// A natural number of a sane size; nothing when the field is something else.
 std::optional<std::int64_t> natural(const Fields& fields, const std::string& name, std::int64_t otherwise) {
   const auto at = fields.find(name);
   if (at == fields.end()) return otherwise;
   const auto number = core::parse_int(at->second);
-  return number && *number >= 0 ? number : std::nullopt;
+  return number && *number >= 0 && *number <= kMaxNumber ? number : std::nullopt;
 }
 
 asio::awaitable<ServerResponse> truth(World& world, Fields query) {
@@ -118,7 +121,7 @@ ServerResponse list_faults(const World& world) {
 ServerResponse enlarge(World& world, const Fields& fields) {
   const auto bytes = natural(fields, "oversize_record", 0);
   const auto tenant = natural(fields, "tenant", world.options.tenants.front());
-  if (!bytes || !tenant) return bad_request("oversize_record and tenant are numbers");
+  if (!bytes || !tenant || *bytes > kMaxExtra) return bad_request("oversize_record (at most 1 GiB) and tenant are numbers");
   const auto datasets = world.find(*tenant, text_of(fields, "resource", "jpm.jobs"));
   if (datasets.empty()) return bad_request("no such tenant or resource");
   for (auto* dataset : datasets) dataset->enlarge(static_cast<std::size_t>(*bytes));

@@ -11,10 +11,11 @@ using core::ErrorKind;
 using core::fail;
 
 constexpr std::size_t kMaxFaults = 1000;
+constexpr std::int64_t kMaxNumber = 1'000'000'000'000;
 
 core::Result<void> set_field(Fault& fault, const std::string& name, const std::string& value) {
   const auto number = core::parse_int(value);
-  const bool natural = number && *number >= 0;
+  const bool natural = number && *number >= 0 && *number <= kMaxNumber;
   if (name == "path_contains") {
     fault.path_contains = value;
   } else if (name == "retry_after") {
@@ -27,7 +28,7 @@ core::Result<void> set_field(Fault& fault, const std::string& name, const std::s
     (name == "garbage" ? fault.garbage : fault.repeat_token) = value == "true";
   } else if (name != "count" && name != "delay_ms" && name != "status" && name != "cut_body") {
     return fail(ErrorKind::bad_data, fmt::format("unknown field '{}'", core::printable(name)));
-  } else if (!natural || (name == "status" && (*number < 200 || *number > 599))) {
+  } else if (!natural || (name == "status" && (*number < 200 || *number > 599)) || (name == "delay_ms" && *number > 86'400'000)) {
     return fail(ErrorKind::bad_data, fmt::format("'{}' is out of range", name));
   } else if (name == "count") {
     fault.count = static_cast<std::uint64_t>(*number);
