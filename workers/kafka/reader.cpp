@@ -14,7 +14,13 @@ using core::ErrorKind;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-core::Result<ClientHandle> make_consumer(const Cluster& cluster, const char* isolation) {
+/// These clients never join a group, so there is none to leave: the ordinary end would look for its coordinator first.
+struct EndWithoutLeaving {
+  void operator()(rd_kafka_t* client) const noexcept { rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); }
+};
+using ReaderHandle = std::unique_ptr<rd_kafka_t, EndWithoutLeaving>;
+
+core::Result<ReaderHandle> make_consumer(const Cluster& cluster, const char* isolation) {
   auto conf = make_conf(cluster, {
                                      {"group.id", "stsync-reader"},  // required by the library, never joined
                                      {"enable.auto.commit", "false"},
@@ -23,10 +29,13 @@ core::Result<ClientHandle> make_consumer(const Cluster& cluster, const char* iso
                                      {"isolation.level", isolation},
                                      {"enable.partition.eof", "true"},
                                      {"queued.max.messages.kbytes", "16384"},
+                                     {"fetch.wait.max.ms", "50"},  // the end of a partition is an answer, too
                                      {"check.crcs", "true"},
                                  });
   if (!conf) return core::fail(conf.error());
-  return make_client(RD_KAFKA_CONSUMER, std::move(*conf));
+  auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
+  if (!client) return core::fail(client.error());
+  return ReaderHandle(client->release());
 }
 
 core::Result<std::map<std::string, int>> partition_counts(rd_kafka_t* client, const std::vector<std::string>& topics,
@@ -49,9 +58,6 @@ core::Result<std::map<std::string, int>> partition_counts(rd_kafka_t* client, co
 class TopicReader final : public Reader {
  public:
   explicit TopicReader(Cluster cluster) : cluster_(std::move(cluster)) {}
-  ~TopicReader() override {
-    if (client_) rd_kafka_consumer_close(client_.get());
-  }
 
   core::Result<void> open(const std::vector<std::string>& topics, From from, milliseconds timeout) {
     auto client = make_consumer(cluster_, "read_committed");
@@ -90,7 +96,7 @@ class TopicReader final : public Reader {
 
  private:
   const Cluster cluster_;
-  ClientHandle client_;
+  ReaderHandle client_;
 };
 
 }  // namespace
@@ -134,7 +140,6 @@ core::Result<void> read_to_end(const Cluster& cluster, const std::string& topic,
       return core::fail(to_error(m->err, topic));
     }
   }
-  rd_kafka_consumer_close(reader->get());
   return {};
 }
 

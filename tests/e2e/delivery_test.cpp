@@ -1,0 +1,84 @@
+// The delivery promise on a real broker, with the real program.
+#include <csignal>
+#include <random>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "stage.hpp"
+
+namespace stsync::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+void expect_everything_once(const Stage& stage) {
+  const auto checked = check_records(stage.read(stage.record_topics()));
+  EXPECT_TRUE(checked.problems.empty()) << checked.problems.size() << " problems, first: " << checked.problems.front();
+  const auto differences = compare_with_truth(checked, stage.control("/__sim/truth"));
+  EXPECT_TRUE(differences.empty()) << differences.size() << " differences, first: " << differences.front();
+}
+
+std::vector<std::string> full_sync(std::int64_t tenant) {
+  return {"sync", "--tenant", std::to_string(tenant), "--resource", "*", "--mode", "full", "--wait"};
+}
+
+TEST(Delivery, EveryResourceOnceAndByteForByte) {
+  Stage stage({.tenants = {1001, 1002}, .records = 1200});
+  const auto worker = stage.start_worker();
+  for (const auto tenant : {1001, 1002}) EXPECT_EQ(stage.stsync(full_sync(tenant)).code, 0);
+  expect_everything_once(stage);
+}
+
+TEST(Delivery, IncrementalGoesOnAfterARestart) {
+  Stage stage({.records = 300});
+  auto worker = stage.start_worker();
+  ASSERT_EQ(stage.stsync(full_sync(1001)).code, 0);
+  worker->signal(SIGTERM);
+  ASSERT_EQ(worker->wait(30s), 0);
+  stage.control("/__sim/touch", R"({"tenant":1001,"resource":"jpm.jobs","count":7})");
+  stage.control("/__sim/touch", R"({"tenant":1001,"resource":"marketing.campaigns","count":3,"minutes_ago":0})");
+  worker = stage.start_worker({"worker.settle=0s"});
+  const auto jobs = stage.stsync({"sync", "--resource", "jpm.jobs", "--wait"});
+  EXPECT_EQ(jobs.code, 0) << jobs.err;
+  EXPECT_NE(jobs.out.find("\"records\":7"), std::string::npos) << jobs.out;
+  const auto again = stage.stsync({"sync", "--resource", "jpm.jobs", "--wait"});
+  EXPECT_NE(again.out.find("\"records\":0"), std::string::npos) << again.out;
+  const auto campaigns = stage.stsync({"sync", "--resource", "marketing.campaigns", "--wait"});
+  EXPECT_NE(campaigns.out.find("\"records\":3"), std::string::npos) << campaigns.out;
+}
+
+TEST(Delivery, KilledTwentyTimesNothingLostOrDoubled) {
+  // Slow enough that twenty kills happen while there is work: about 45 s of calls for each tenant.
+  constexpr int kKills = 20;
+  Stage stage({.tenants = {1001, 1002, 1003}, .records = 4167, .rate = 20, .export_page = 50, .sets = {"kafka.partitions=3"}});
+  std::mt19937 random(20261123);
+  auto worker = stage.start_worker();
+  std::vector<std::unique_ptr<Process>> followers;
+  for (const auto tenant : {1001, 1002, 1003}) followers.push_back(std::make_unique<Process>(stage.command(full_sync(tenant))));
+  for (const auto& f : followers) ASSERT_TRUE(f->wait_for_text("started", 60s, 16)) << f->err();
+  int working_kills = 0;
+  for (int i = 0; i < kKills; ++i) {
+    const auto pause = std::chrono::milliseconds(std::uniform_int_distribution<int>(200, 2500)(random));
+    const auto early = worker->wait(pause);
+    ASSERT_FALSE(early) << worker->err();
+    working_kills += std::any_of(followers.begin(), followers.end(), [](auto& f) { return !f->wait(0ms); });
+    worker->signal(SIGKILL);
+    ASSERT_EQ(worker->wait(10s), 128 + SIGKILL);
+    // Some deaths come while the lanes are still restoring.
+    worker = stage.start_worker({}, i % 4 != 3);
+  }
+  EXPECT_EQ(working_kills, kKills) << "the work ended before the kills did";
+  for (const auto& f : followers) EXPECT_EQ(f->wait(300s), 0) << f->err();
+  expect_everything_once(stage);
+  std::int64_t refetched = 0;
+  for (const auto& row : json_rows(stage.control("/__sim/fetches"))) {
+    const auto extra = std::stoll(row.at("requests")) - std::stoll(row.at("distinct"));
+    EXPECT_LE(extra, 2 * kKills) << row.at("tenant") << " " << row.at("resource");
+    refetched += extra;
+  }
+  std::printf("records 200016, kills %d, pages fetched again %lld\n", kKills, static_cast<long long>(refetched));
+}
+
+}  // namespace
+}  // namespace stsync::test

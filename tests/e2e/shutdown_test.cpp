@@ -1,0 +1,71 @@
+// How a worker ends and how another takes its place.
+#include <csignal>
+
+#include <gtest/gtest.h>
+
+#include "stage.hpp"
+
+namespace stsync::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Shutdown, IdleEndsCleanly) {
+  Stage stage({});
+  auto worker = stage.start_worker();
+  worker->signal(SIGTERM);
+  EXPECT_EQ(worker->wait(30s), 0) << worker->err();
+}
+
+TEST(Shutdown, InMidPageEndsCleanlyAndLosesNothing) {
+  Stage stage({.records = 3000, .rate = 20, .export_page = 100});
+  auto worker = stage.start_worker();
+  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
+  stage.control("/__sim/faults", R"({"delay_ms":3000,"count":100})");  // a page is under way for sure
+  worker->signal(SIGTERM);
+  EXPECT_EQ(worker->wait(30s), 0) << worker->err();
+  stage.control("/__sim/faults", R"({"clear":true})");
+  worker = stage.start_worker();
+  EXPECT_EQ(follower.wait(180s), 0) << follower.err();
+  const auto checked = check_records(stage.read(stage.record_topics()));
+  EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
+  EXPECT_TRUE(compare_with_truth(checked, stage.control("/__sim/truth")).empty());
+}
+
+TEST(Shutdown, WithTheBrokerGoneEndsWithinTheDrainTimeout) {
+  Stage stage({.records = 3000, .rate = 20, .export_page = 100});
+  auto worker = stage.start_worker({"worker.drain_timeout=10s"});
+  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
+  stage.stop_broker();
+  worker->signal(SIGTERM);
+  EXPECT_EQ(worker->wait(12s), 0) << worker->err();
+}
+
+TEST(Shutdown, AWorkerThatLeavesIsReplacedWithinTheSession) {
+  Stage stage({.tenants = {1001, 1002, 1003}, .records = 2000, .rate = 20, .export_page = 100});
+  auto first = stage.start_worker({"kafka.instance_id=first"}, true, 1);
+  auto second = stage.start_worker({"kafka.instance_id=second"}, true, 1);
+  std::vector<std::unique_ptr<Process>> followers;
+  for (const auto* tenant : {"1001", "1002", "1003"})
+    followers.push_back(
+        std::make_unique<Process>(stage.command({"sync", "--tenant", tenant, "--resource", "*", "--mode", "full", "--wait"})));
+  for (const auto& f : followers) ASSERT_TRUE(f->wait_for_text("progress", 60s, 3)) << f->err();
+  const auto owned_before = [&] {
+    std::size_t n = 0;
+    for (std::size_t at = 0; (at = second->err().find("lane_ready", at)) != std::string::npos; ++at) ++n;
+    return n;
+  }();
+  first->signal(SIGTERM);
+  ASSERT_EQ(first->wait(30s), 0) << first->err();
+  // Static members do not say goodbye: their work moves when the session (6 s) is over, 15 s later at the latest.
+  EXPECT_TRUE(second->wait_for_text("lane_ready", 6s + 15s, owned_before + 3)) << second->err();
+  for (const auto& f : followers) EXPECT_EQ(f->wait(180s), 0) << f->err();
+  const auto checked = check_records(stage.read(stage.record_topics()));
+  EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
+  EXPECT_TRUE(compare_with_truth(checked, stage.control("/__sim/truth")).empty());
+}
+
+}  // namespace
+}  // namespace stsync::test

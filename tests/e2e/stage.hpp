@@ -1,0 +1,76 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/tally.hpp"
+#include "kafka/client.hpp"
+#include "kafka/message.hpp"
+#include "process.hpp"
+
+namespace stsync::test {
+
+struct StageOptions {
+  std::vector<std::int64_t> tenants{1001};
+  std::size_t records = 200;
+  double rate = 60;
+  std::size_t export_page = 500;
+  int partitions = 3;
+  std::vector<std::string> sets{};  ///< further --set of every command
+};
+
+/// A folder with a real Kafka, the simulator and a configuration for both: everything an end-to-end test plays on. All of it goes
+/// away with the stage.
+class Stage {
+ public:
+  explicit Stage(StageOptions options);
+  ~Stage();
+
+  /// A worker that has joined and owns its partitions (`lanes` of them), unless `wait` is false.
+  std::unique_ptr<Process> start_worker(std::vector<std::string> sets = {}, bool wait = true, int lanes = -1);
+  bool wait_ready(Process& worker, int lanes = -1) const;
+  /// `stsync ARGS --config …`
+  std::vector<std::string> command(std::vector<std::string> args, const std::vector<std::string>& sets = {}) const;
+  Finished stsync(std::vector<std::string> args, std::chrono::milliseconds timeout = std::chrono::seconds(120)) const;
+
+  void stop_broker() const;
+  void start_broker() const;
+
+  /// Every committed message of the topics, from their beginning to their end.
+  std::vector<kafka::Message> read(const std::vector<std::string>& topics) const;
+  std::vector<std::string> record_topics() const;
+
+  /// GET or POST to the simulator's control endpoints.
+  std::string control(const std::string& path, const std::string& post = {}) const;
+
+  const std::string& config_file() const { return config_; }
+  const kafka::Cluster& cluster() const { return cluster_; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_;
+  std::string config_;
+  StageOptions options_;
+  kafka::Cluster cluster_;
+  std::unique_ptr<Process> simulator_;
+  std::string simulator_url_, ca_file_;
+};
+
+/// What records say of themselves: each job's sequence whole and ascending in each partition, and the contents by tenant and
+/// resource ("1001 jpm.jobs").
+struct Checked {
+  std::map<std::string, app::Tally> tallies;
+  std::vector<std::string> problems;
+  std::size_t records = 0;
+};
+Checked check_records(const std::vector<kafka::Message>& messages);
+
+/// Compares with the simulator's truth; one line a difference.
+std::vector<std::string> compare_with_truth(const Checked& checked, const std::string& truth_json);
+
+/// Members of flat JSON objects in an array, raw values.
+std::vector<std::map<std::string, std::string>> json_rows(const std::string& array);
+
+}  // namespace stsync::test
