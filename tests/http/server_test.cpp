@@ -68,7 +68,7 @@ TEST_F(ServerTest, AnswersRequestsThatArriveTogetherInOrder) {
 
 TEST_F(ServerTest, InvitesASenderThatAsksFirst) {
   ServerOptions options;
-  options.request_timeout = 50ms;
+  options.request_timeout = 300ms;
   const auto s = server(by_path, options);
   EXPECT_THAT(send(*s, "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 3\r\n\r\n"),
               StartsWith("HTTP/1.1 100 Continue\r\n\r\n"));

@@ -148,6 +148,7 @@ TEST_F(Control, WritesAWorkersConfig) {
   EXPECT_THAT(yaml, HasSubstr("bootstrap_servers: \"localhost:9092\""));
   EXPECT_THAT(yaml, HasSubstr("api_url: \"" + sim->url() + "\""));
   EXPECT_THAT(yaml, HasSubstr("- id: 1001\n        environment: local\n        client_id: \"cid."));
+  EXPECT_THAT(yaml, HasSubstr("requests_per_second: 1000\n")) << "no quota";
   EXPECT_EQ(yaml.find("ca_file"), std::string::npos);
 }
 

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+
+#include <rapidjson/memorystream.h>
+#include <rapidjson/reader.h>
 
 #include "core/text.hpp"
 #include "sim/feed_token.hpp"
@@ -67,6 +71,20 @@ TEST(Dataset, RowsHaveAboutTheirSize) {
     const auto size = all_rows(data).size() / 200;
     EXPECT_GT(size, 1350u) << resource.name;
     EXPECT_LT(size, 1650u) << resource.name;
+  }
+}
+
+TEST(Dataset, RowsAreJsonInUtf8) {
+  for (const auto& resource : resources()) {
+    const Dataset data(resource, 1001, 7, 300, 1500);
+    const auto text = "[" + all_rows(data) + "]";
+    rapidjson::MemoryStream stream(text.data(), text.size());
+    rapidjson::BaseReaderHandler<> nobody;
+    rapidjson::Reader reader;
+    const auto result = reader.Parse<rapidjson::kParseValidateEncodingFlag>(stream, nobody);
+    EXPECT_FALSE(result.IsError()) << resource.name << " at "
+                                   << text.substr(result.Offset() - std::min<std::size_t>(40, result.Offset()), 80);
+    EXPECT_NE(text.find("\\n"), std::string::npos) << resource.name;
   }
 }
 

@@ -1,11 +1,15 @@
 #include "sim/describe.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
 namespace stsync::sim {
 namespace {
+
+constexpr double kMostPerSecond = 1000;  // the largest that a config takes
 
 /// A YAML double-quoted scalar: JSON's escapes are YAML's.
 std::string quoted(const std::string& text) {
@@ -54,9 +58,8 @@ std::string worker_config(const Simulator& simulator, const std::string& ca_file
                           quoted(bootstrap_servers), quoted(simulator.url()), quoted(simulator.url() + "/connect/token"));
   if (!ca_file.empty()) yaml += fmt::format("    ca_file: {}\n", quoted(ca_file));
   yaml += fmt::format("apps:\n  - name: {}\n    app_key: {}\n", quoted(simulator.app_name()), quoted(simulator.app_key()));
-  // Without a quota the worker keeps the vendor's default unless the reader says otherwise.
-  if (simulator.requests_per_second() > 0)
-    yaml += fmt::format("    limits:\n      requests_per_second: {}\n", simulator.requests_per_second());
+  const auto quota = simulator.requests_per_second();
+  yaml += fmt::format("    limits:\n      requests_per_second: {}\n", quota > 0 ? std::min(quota, kMostPerSecond) : kMostPerSecond);
   yaml += "    tenants:\n";
   for (const auto& tenant : simulator.tenants())
     yaml += fmt::format("      - id: {}\n        environment: local\n        client_id: {}\n        client_secret: {}\n", tenant.id,
