@@ -173,6 +173,16 @@ TEST_F(BadConfig, OverridesNameThemselves) {
   EXPECT_THAT(found, HasSubstr("variable STSYNC_KAFKA__PARTITIONS: kafka.partitions: found 'x'"));
 }
 
+TEST_F(BadConfig, AFloodOfKeysTakesNoTime) {
+  std::string keys, properties = "kafka:\n  properties:\n";
+  for (int i = 0; i < 60'000; ++i) keys += "kafkb" + std::to_string(i) + ": 1\n";
+  for (int i = 0; i < 50'000; ++i) properties += "    p" + std::to_string(i) + ": 1\n";
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(load_text(keys).errors.size(), Report::kMost + 1);
+  EXPECT_THAT(lines(load_text(properties).errors), HasSubstr("kafka.properties: found 50000 entries, expected at most 1000"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+}
+
 TEST_F(BadConfig, AMissingOrHugeOrStrangeFileIsOneProblem) {
   EXPECT_THAT(lines(load(path("none.yaml"), {}, {}).errors), HasSubstr("none.yaml: cannot read none.yaml: No such file"));
   EXPECT_THAT(lines(load(directory_.string(), {}, {}).errors), HasSubstr("is not a file"));

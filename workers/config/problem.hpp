@@ -31,6 +31,8 @@ class Report {
   static constexpr std::size_t kMost = 200;
   void error(const Where& where, std::string message) { add(errors_, where, std::move(message)); }
   void warn(const Where& where, std::string message) { add(warnings_, where, std::move(message)); }
+  /// Whether further errors would be left out: no need to look for them.
+  bool full() const noexcept { return errors_.size() > kMost; }
   const std::vector<Problem>& errors() const noexcept { return errors_; }
   const std::vector<Problem>& warnings() const noexcept { return warnings_; }
 

@@ -16,6 +16,8 @@ namespace {
 
 using Kind = ValueShape::Kind;
 
+constexpr std::size_t kMostNamed = 1000;  ///< entries of a mapping whose keys are free
+
 core::Duration as_duration(double ns) { return core::Duration(static_cast<std::int64_t>(ns)); }
 
 bool within(double value, const ValueShape& shape) {
@@ -182,6 +184,14 @@ bool is_map(const Node& node, Reader& reader) {
   return node.kind == Node::Kind::map;
 }
 
+bool is_small_map(const Node& node, Reader& reader) {
+  if (!is_map(node, reader)) return false;
+  if (node.items.size() <= kMostNamed) return true;
+  reader.report.error(node.where,
+                      fmt::format("{}: found {} entries, expected at most {}", reader.path(), node.items.size(), kMostNamed));
+  return false;
+}
+
 bool is_list(const Node& node, Reader& reader) {
   if (node.kind == Node::Kind::scalar || node.kind == Node::Kind::map) reader.mismatch(node, "a list");
   return node.kind == Node::Kind::list;
@@ -193,6 +203,7 @@ void check_keys(const Node& node, const ObjectShape& shape, Reader& reader) {
   const auto within_what = reader.path().empty() ? std::string() : " in " + reader.path();
   for (const auto& key : node.keys) {
     if (std::find(names.begin(), names.end(), key.name) != names.end()) continue;
+    if (reader.report.full()) break;
     const auto near = core::nearest(std::string_view(key.name).substr(0, 100), names);
     reader.report.error(key.where, fmt::format("unknown key '{}'{}, {}", core::printable(key.name, 80), within_what,
                                                near ? fmt::format("did you mean '{}'?", *near)

@@ -92,6 +92,8 @@ std::optional<std::uint64_t> read_size(const Node& node, const ValueShape& shape
 std::optional<std::vector<std::string>> read_texts(const Node& node, const ValueShape& shape, Reader& reader);
 /// False and a problem unless the node is of that kind. A null node (a key with nothing behind it) is false without a problem.
 bool is_map(const Node& node, Reader& reader);
+/// is_map(), and not more than 1,000 entries: for mappings whose keys are free.
+bool is_small_map(const Node& node, Reader& reader);
 bool is_list(const Node& node, Reader& reader);
 /// Problems for keys that the shape does not have, with the nearest one it has, and for missing required ones.
 void check_keys(const Node& node, const ObjectShape& shape, Reader& reader);

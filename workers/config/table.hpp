@@ -251,7 +251,7 @@ Table<T>& Table<T>::text_map(std::string name, std::map<std::string, std::string
   return row(
       {std::move(name), std::move(help), bounded(ValueShape::Kind::text_map, 0, 0), ""},
       [member](const Node& node, const ValueShape&, T& target, Reader& reader) {
-        if (!is_map(node, reader)) return;
+        if (!is_small_map(node, reader)) return;
         for (std::size_t i = 0; i < node.items.size(); ++i) {
           const Reader::Step step(reader, node.keys[i].name);
           reader.note(node.keys[i].where);
@@ -292,7 +292,7 @@ Table<T>& Table<T>::object_map(std::string name, std::map<std::string, U> T::* m
   return row(
       {std::move(name), std::move(help), std::move(shape), ""},
       [inner, member, key](const Node& node, const ValueShape&, T& target, Reader& reader) {
-        if (!is_map(node, reader)) return;
+        if (!is_small_map(node, reader)) return;
         for (std::size_t i = 0; i < node.items.size(); ++i) {
           const Reader::Step step(reader, node.keys[i].name);
           auto& element = (target.*member)[node.keys[i].name];
