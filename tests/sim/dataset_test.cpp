@@ -145,6 +145,10 @@ TEST(Sum128, CarriesAndBorrows) {
   EXPECT_EQ(a.hex(), "ffffffffffffffffffffffffffffffff");
 }
 
+TEST(RecordHash, IsTheFirstHalfOfASha256WithANulBetween) {
+  EXPECT_EQ(record_hash("1001:5", "{\"id\":5}").hex(), core::sha256_hex(std::string("1001:5\0", 7), "{\"id\":5}").substr(0, 32));
+}
+
 TEST(FeedToken, BelongsToOneFeed) {
   const Dataset a(jobs(), 1001, 7, 10, 300);
   const Dataset other_tenant(jobs(), 1002, 7, 10, 300);
