@@ -12,8 +12,7 @@ Page cut(std::string_view body) {
 }
 
 TEST(CutPage, SlicesAreTheExactBytes) {
-  const std::string body =
-      "\xef\xbb\xbf";  // a byte order mark is no JSON
+  const std::string body = "\xef\xbb\xbf";  // a byte order mark is no JSON
   EXPECT_FALSE(cut_page(body + "{}", {}));
   const std::string page_text =
       R"( {"page":1, "pageSize":2 ,"hasMore":false,"totalCount":null,"data":[ {"id":12,"modifiedOn":"2025-01-02T03:04:05.1Z","n":{"id":99}} ,
@@ -46,19 +45,44 @@ TEST(CutPage, EmptyPageAndEnvelopeInAnyOrder) {
 }
 
 TEST(CutPage, RefusesEverythingThatIsNotWholeJson) {
-  for (const auto* bad :
-       {"", "[]", "{", R"({"data":[{"a":tru}]})", R"({"data":[{"a":01}]})", R"({"data":[{"a":1 "b":2}]})", R"({"data":[{"a":1,}]})",
-        R"({"data":[{"a":[1}]]})", R"({"data":[{"a":"\q"}]})", "{\"data\":[{\"a\":\"x\ny\"}]}", R"({"data":[{"a":1)",
-        R"({"data":[{"a":1}]} x)", R"({"data":[{"a":1}]}{})", R"({"x":{"q":tru,,},"data":[{"a":1}]})", R"({"data":[1]})",
-        R"({"data":[{"a":1},]})", R"({"data":[{"a":1}],})", R"({"data":[{}],"data":[{}]})", R"({"hasMore":true,"hasMore":false})",
-        R"({"data":[{"a":-}]})", R"({"data":[{"a":1.}]})", R"({"data":[{"a":NaN}]})", R"({"data":[{"a":"\u12G4"}]})",
-        R"({"data":[{"a":1e}]})", R"({"data":[{a:1}]})", R"({'data':[]})", "{\"data\":[{\"a\":\"\xff\"}]}", R"({"data":[{"a":}]})",
-        R"({"data":[{"a" 1}]})", R"({"data":[{]})", R"({"data":[)", R"({"data":[{"a":"\)"})
+  for (const auto* bad : {"",
+                          "[]",
+                          "{",
+                          R"({"data":[{"a":tru}]})",
+                          R"({"data":[{"a":01}]})",
+                          R"({"data":[{"a":1 "b":2}]})",
+                          R"({"data":[{"a":1,}]})",
+                          R"({"data":[{"a":[1}]]})",
+                          R"({"data":[{"a":"\q"}]})",
+                          "{\"data\":[{\"a\":\"x\ny\"}]}",
+                          R"({"data":[{"a":1)",
+                          R"({"data":[{"a":1}]} x)",
+                          R"({"data":[{"a":1}]}{})",
+                          R"({"x":{"q":tru,,},"data":[{"a":1}]})",
+                          R"({"data":[1]})",
+                          R"({"data":[{"a":1},]})",
+                          R"({"data":[{"a":1}],})",
+                          R"({"data":[{}],"data":[{}]})",
+                          R"({"hasMore":true,"hasMore":false})",
+                          R"({"data":[{"a":-}]})",
+                          R"({"data":[{"a":1.}]})",
+                          R"({"data":[{"a":NaN}]})",
+                          R"({"data":[{"a":"\u12G4"}]})",
+                          R"({"data":[{"a":1e}]})",
+                          R"({"data":[{a:1}]})",
+                          R"({'data':[]})",
+                          "{\"data\":[{\"a\":\"\xff\"}]}",
+                          R"({"data":[{"a":}]})",
+                          R"({"data":[{"a" 1}]})",
+                          R"({"data":[{]})",
+                          R"({"data":[)",
+                          R"({"data":[{"a":"\)"})
     EXPECT_FALSE(cut_page(bad, {})) << bad;
 }
 
 TEST(CutPage, EveryPrefixOfAPageIsRefused) {
-  const std::string text = R"({"hasMore":true,"continueFrom":"tok\u00e9","data":[{"id":1,"t":"aaaaaaaaaaaaaaaaaaaaaaaa"},{"id":2.5e-3,"o":{"k":[null]}}]})";
+  const std::string text =
+      R"({"hasMore":true,"continueFrom":"tok\u00e9","data":[{"id":1,"t":"aaaaaaaaaaaaaaaaaaaaaaaa"},{"id":2.5e-3,"o":{"k":[null]}}]})";
   ASSERT_TRUE(cut_page(text, {}));
   for (std::size_t n = 0; n < text.size(); ++n) {
     // A copy of exactly n bytes, so that a read past the end is caught by the address sanitizer.
@@ -90,7 +114,8 @@ TEST(CutPage, FieldNamesCanBeChosen) {
 }
 
 TEST(CheckJson, AnyOneValue) {
-  for (const auto* good : {"1", " null ", R"("x")", "[]", "{}", R"({"a":[1,2,{"b":"c"}]})", "[[],[{}]]"}) EXPECT_TRUE(check_json(good)) << good;
+  for (const auto* good : {"1", " null ", R"("x")", "[]", "{}", R"({"a":[1,2,{"b":"c"}]})", "[[],[{}]]"})
+    EXPECT_TRUE(check_json(good)) << good;
   for (const auto* bad : {"", "1 2", "[1,]", "{\"a\"}", "nul", "[", "\"", "{}}"}) EXPECT_FALSE(check_json(bad)) << bad;
   EXPECT_FALSE(check_json("[[[]]]", 2));
 }
