@@ -8,9 +8,9 @@
 #include <set>
 #include <stdexcept>
 
+#include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <fmt/format.h>
 
 #include "codec/page.hpp"
 #include "core/text.hpp"
@@ -45,10 +45,10 @@ Stage::Stage(StageOptions options) : options_(std::move(options)) {
   cluster_.bootstrap_servers = servers;
   std::string tenants;
   for (const auto t : options_.tenants) tenants += (tenants.empty() ? "" : ",") + std::to_string(t);
-  simulator_ = std::make_unique<Process>(std::vector<std::string>{STSYNC_PROGRAM, "sim", "--tenants", tenants, "--records",
-                                                                  std::to_string(options_.records), "--rate", fmt::format("{}", options_.rate),
-                                                                  "--export-page", std::to_string(options_.export_page), "--config", config_,
-                                                                  "--bootstrap-servers", servers});
+  simulator_ = std::make_unique<Process>(
+      std::vector<std::string>{STSYNC_PROGRAM, "sim", "--tenants", tenants, "--records", std::to_string(options_.records), "--rate",
+                               fmt::format("{}", options_.rate), "--export-page", std::to_string(options_.export_page), "--config",
+                               config_, "--bootstrap-servers", servers});
   if (!simulator_->wait_for_text("\"url\"", 30s)) throw std::runtime_error("the simulator does not start: " + simulator_->err());
   auto line = simulator_->out();
   line.resize(line.find('\n'));
@@ -73,15 +73,17 @@ std::vector<std::string> Stage::command(std::vector<std::string> args, const std
   std::vector<std::string> out{STSYNC_PROGRAM};
   out.insert(out.end(), args.begin(), args.end());
   out.insert(out.end(), {"--config", config_});
-  std::vector<std::string> all{fmt::format("kafka.partitions={}", options_.partitions), "kafka.session_timeout=6s", "telemetry.listen=127.0.0.1:0",
-                               fmt::format("worker.spool_dir={}", folder_.string())};
+  std::vector<std::string> all{fmt::format("kafka.partitions={}", options_.partitions), "kafka.session_timeout=6s",
+                               "telemetry.listen=127.0.0.1:0", fmt::format("worker.spool_dir={}", folder_.string())};
   all.insert(all.end(), options_.sets.begin(), options_.sets.end());
   all.insert(all.end(), sets.begin(), sets.end());
   for (const auto& s : all) out.insert(out.end(), {"--set", s});
   return out;
 }
 
-Finished Stage::stsync(std::vector<std::string> args, std::chrono::milliseconds timeout) const { return run(command(std::move(args)), timeout); }
+Finished Stage::stsync(std::vector<std::string> args, std::chrono::milliseconds timeout) const {
+  return run(command(std::move(args)), timeout);
+}
 
 std::unique_ptr<Process> Stage::start_worker(std::vector<std::string> sets, bool wait, int lanes) {
   auto worker = std::make_unique<Process>(command({"worker"}, sets));

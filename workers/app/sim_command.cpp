@@ -1,7 +1,9 @@
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "app/setup.hpp"
 #include "sim/describe.hpp"
@@ -16,7 +18,10 @@ namespace {
 /// The CA as a file that clients can be given, beside the configuration or in the temporary folder.
 core::Result<std::string> write_ca(const sim::Simulator& simulator, const SimOptions& o) {
   if (simulator.ca_pem().empty()) return std::string();
-  const auto path = o.config_out.empty() ? fmt::format("/tmp/stsync-sim-{}.pem", ::getpid()) : o.config_out + ".ca.pem";
+  // Absolute, because a configuration reads relative paths from its own folder.
+  const auto path = o.config_out.empty()
+                        ? (std::filesystem::temp_directory_path() / fmt::format("stsync-sim-{}.pem", ::getpid())).string()
+                        : std::filesystem::absolute(o.config_out + ".ca.pem").string();
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out << simulator.ca_pem();
   if (!out.flush()) return core::fail(core::ErrorKind::bad_config, "cannot write " + path);
