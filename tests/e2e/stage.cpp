@@ -114,14 +114,14 @@ std::vector<std::string> Stage::record_topics() const {
   return out;
 }
 
-std::string Stage::control(const std::string& path, const std::string& post) const {
+std::string fetch(const std::string& url_text, const std::string& ca_file, const std::string& post) {
   boost::asio::io_context loop(1);
   const auto clock = core::make_system_clock(loop.get_executor());
   std::string body;
   auto exchange = [&]() -> boost::asio::awaitable<void> {
-    auto client = http::make_client(loop.get_executor(), *clock, {.ca_file = ca_file_});
+    auto client = http::make_client(loop.get_executor(), *clock, {.ca_file = ca_file});
     if (!client) throw std::runtime_error(client.error().message());
-    const auto url = http::parse_url(simulator_url_ + path).value();
+    const auto url = http::parse_url(url_text).value();
     {
       auto connection = co_await (*client)->connect(url.origin, true, {});
       if (!connection) throw std::runtime_error(connection.error().message());
@@ -131,7 +131,7 @@ std::string Stage::control(const std::string& path, const std::string& post) con
       request.body = post;
       auto response = co_await (*connection)->exchange(std::move(request), {.max_body = 256u << 20}, {});
       if (!response) throw std::runtime_error(response.error().message());
-      if (response->status != 200) throw std::runtime_error(path + ": " + response->body);
+      if (response->status != 200) throw std::runtime_error(url_text + ": " + response->body);
       body = std::move(response->body);
     }
     co_await (*client)->close();
@@ -141,6 +141,10 @@ std::string Stage::control(const std::string& path, const std::string& post) con
   loop.run();
   if (failed) std::rethrow_exception(failed);
   return body;
+}
+
+std::string Stage::control(const std::string& path, const std::string& post) const {
+  return fetch(simulator_url_ + path, ca_file_, post);
 }
 
 namespace {

@@ -21,6 +21,9 @@ struct StageOptions {
   std::vector<std::string> sets{};  ///< further --set of every command
 };
 
+/// One request, blocking; the body of a 200. Throws what went wrong.
+std::string fetch(const std::string& url, const std::string& ca_file = {}, const std::string& post = {});
+
 /// A folder with a real Kafka, the simulator and a configuration for both: everything an end-to-end test plays on. All of it goes
 /// away with the stage.
 class Stage {

@@ -71,12 +71,23 @@ class SimulatorThread {
   std::thread thread_;
 };
 
+core::WallTime time_of(const v1::StatusEvent& e) {
+  return core::WallTime(std::chrono::milliseconds(e.time().seconds() * 1000 + e.time().nanos() / 1'000'000));
+}
+
 struct Outcome {
   std::map<std::string, v1::StatusEvent> finished;  ///< by resource
   std::map<std::string, core::WallTime> started;
   std::map<std::string, Tally> tallies;  ///< by resource
   std::string problem;
-  double seconds = 0;
+  /// From the first start to the last end of a job.
+  double seconds() const {
+    core::WallTime first = core::WallTime::max();
+    core::WallTime last = core::WallTime::min();
+    for (const auto& [name, time] : started) first = std::min(first, time);
+    for (const auto& [name, e] : finished) last = std::max(last, time_of(e));
+    return first < last ? std::chrono::duration<double>(last - first).count() : 0.001;
+  }
 };
 
 /// A folder that is gone at the end.
@@ -111,9 +122,7 @@ class Driver {
       : config_(config), catalogue_(catalogue), cluster_(cluster) {}
 
   Outcome run(const std::atomic<bool>& stop) {
-    const auto start = Clock::now();
     if (auto ok = drive(stop); !ok) out_.problem = ok.error().message();
-    out_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
     return std::move(out_);
   }
 
@@ -160,8 +169,7 @@ class Driver {
       if (Clock::now() - quiet_since > kSilence) return core::fail(core::ErrorKind::timeout, "nothing has happened for a minute");
       if (Clock::now() - drawn > (terminal ? 100ms : 2000ms)) {
         drawn = Clock::now();
-        std::fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n",
-                     fmt::format("{}/{} resources  {} records read back", out_.finished.size(), jobs, records_).c_str());
+        std::fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n", progress(jobs).c_str());
       }
       if (out_.finished.size() == jobs && records_ >= expected()) break;
     }
@@ -178,13 +186,17 @@ class Driver {
     }
     v1::StatusEvent e;
     if (!m.value || !codec::from_json(*m.value, e)) return;
-    const auto time = core::WallTime(std::chrono::milliseconds(e.time().seconds() * 1000 + e.time().nanos() / 1'000'000));
-    if (e.type() == v1::StatusEvent::started) out_.started[e.resource()] = time;
+    if (e.type() == v1::StatusEvent::started) out_.started[e.resource()] = time_of(e);
     if (e.type() == v1::StatusEvent::completed) out_.finished[e.resource()] = e;
     if (e.type() == v1::StatusEvent::failed || e.type() == v1::StatusEvent::rejected) {
       out_.finished[e.resource()] = e;
       out_.problem = event_line(e);
     }
+  }
+
+  std::string progress(std::size_t jobs) const {
+    if (out_.started.empty()) return "the worker joins its group (the embedded broker takes its time) ...";
+    return fmt::format("{}/{} resources  {} records read back", out_.finished.size(), jobs, records_);
   }
 
   std::uint64_t expected() const {
@@ -222,9 +234,8 @@ void print_table(const Outcome& o) {
   v1::Counts sum;
   for (const auto& [name, e] : o.finished) {
     const auto& c = e.counts();
-    const auto end = e.time().seconds() * 1000 + e.time().nanos() / 1'000'000;
     const auto it = o.started.find(name);
-    const auto ms = it == o.started.end() ? 0 : end - it->second.time_since_epoch().count();
+    const auto ms = it == o.started.end() ? 0 : (time_of(e) - it->second).count();
     std::printf("%-34s %10lld %7lld %7lld %12lld %10lld\n", name.c_str(), static_cast<long long>(c.records()),
                 static_cast<long long>(c.pages()), static_cast<long long>(c.calls()), static_cast<long long>(c.bytes()),
                 static_cast<long long>(ms > 0 ? c.records() * 1000 / ms : 0));
@@ -236,9 +247,10 @@ void print_table(const Outcome& o) {
   }
   std::printf("%-34s %10lld %7lld %7lld %12lld %10.0f\n", "total", static_cast<long long>(sum.records()),
               static_cast<long long>(sum.pages()), static_cast<long long>(sum.calls()), static_cast<long long>(sum.bytes()),
-              static_cast<double>(sum.records()) / o.seconds);
+              static_cast<double>(sum.records()) / o.seconds());
   std::printf("\nquota: %lld calls in %.1f s, %.0f %% of 60 a second; %lld refused\n", static_cast<long long>(sum.calls()),
-              o.seconds, 100.0 * static_cast<double>(sum.calls()) / (60.0 * o.seconds), static_cast<long long>(sum.throttled()));
+              o.seconds(), 100.0 * static_cast<double>(sum.calls()) / (60.0 * o.seconds()),
+              static_cast<long long>(sum.throttled()));
 }
 
 void print_json(const Outcome& o, const Verdict& v) {
@@ -247,7 +259,7 @@ void print_json(const Outcome& o, const Verdict& v) {
     out += fmt::format("{}{}", first ? "" : ",", codec::to_json(e));
     first = false;
   }
-  std::printf("%s],\"seconds\":%.3f,\"missing\":%llu,\"surplus\":%llu,\"changed\":%d}\n", out.c_str(), o.seconds,
+  std::printf("%s],\"seconds\":%.3f,\"missing\":%llu,\"surplus\":%llu,\"changed\":%d}\n", out.c_str(), o.seconds(),
               static_cast<unsigned long long>(v.missing), static_cast<unsigned long long>(v.surplus), v.changed);
 }
 

@@ -132,6 +132,13 @@ class Consumer final : public GroupConsumer {
     rd_kafka_assign(client_.get(), nullptr);
   }
 
+  std::int64_t end_offset(std::int32_t partition) const override {
+    std::int64_t low = -1;
+    std::int64_t high = -1;
+    const auto code = rd_kafka_get_watermark_offsets(client_.get(), options_.topic.c_str(), partition, &low, &high);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? high : -1;
+  }
+
   core::TimePoint last_heartbeat() const noexcept override {
     return core::TimePoint(std::chrono::nanoseconds(heartbeat_.last_ns.load()));
   }

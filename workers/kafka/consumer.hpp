@@ -53,6 +53,8 @@ class GroupConsumer {
   /// The next message of an assigned partition, nothing when there is none now.
   virtual std::optional<Message> poll(std::int32_t partition) = 0;
   virtual void complete_revoke() = 0;
+  /// The next offset of a partition as of the last fetch; -1 when not known yet. Never blocks.
+  virtual std::int64_t end_offset(std::int32_t partition) const = 0;
   /// When the coordinator last confirmed our membership.
   virtual core::TimePoint last_heartbeat() const noexcept = 0;
 

@@ -107,6 +107,12 @@ void Lane::give_up() {
 void Lane::messages() {
   if (current_ != nullptr) current_->on_messages();
 }
+std::int64_t Lane::lag() const {
+  if (current_ == nullptr) return 0;
+  // The end counts control records too: what is left of a read partition are at most those of its last transactions.
+  return std::max<std::int64_t>(0, context_.consumer.end_offset(partition_) - current_->next_offset);
+}
+
 std::map<std::string, int> Lane::phases() const {
   std::map<std::string, int> out;
   if (current_ != nullptr)

@@ -43,6 +43,8 @@ class Lane {
   void messages();
   bool ready() const noexcept { return ready_; }
   bool busy() const noexcept;
+  /// Commands that are there but not read yet.
+  std::int64_t lag() const;
   /// How many jobs are in each phase.
   std::map<std::string, int> phases() const;
   std::int32_t partition() const noexcept { return partition_; }

@@ -251,6 +251,7 @@ void Worker::revoked(bool lost) {
 boost::asio::awaitable<void> Worker::close_lanes() {
   for (auto& [p, lane] : lanes_) lane->stop();
   if (lane_tasks_) co_await lane_tasks_->join();
+  for (auto& [p, lane] : lanes_) metrics_.lag_remove(p);
   lanes_.clear();
 }
 
@@ -268,8 +269,10 @@ void Worker::error(const core::Error& error, bool fatal) {
 
 void Worker::update_metrics() {
   std::map<std::string, int> phases;
-  for (const auto& [p, lane] : lanes_)
+  for (const auto& [p, lane] : lanes_) {
+    metrics_.lag(p, lane->lag());
     for (const auto& [phase, count] : lane->phases()) phases[phase] += count;
+  }
   metrics_.jobs(phases);
   metrics_.lanes(static_cast<int>(lanes_.size()));
 }

@@ -1,0 +1,102 @@
+// What a real Prometheus sees of a real worker, and whether the dashboard's queries find it.
+#include <csignal>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "codec/page.hpp"
+#include "http/message.hpp"
+#include "stage.hpp"
+
+namespace stsync::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+/// A port nobody listens on. Prometheus takes none by itself.
+std::uint16_t free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ::bind(fd, reinterpret_cast<sockaddr*>(&address), size);
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+std::string telemetry_url(const Process& worker) {
+  const std::string mark = "\"telemetry\":\"";
+  const auto log = worker.err();
+  const auto at = log.find(mark) + mark.size();
+  return log.substr(at, log.find('"', at) - at);
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& with) {
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
+    text.replace(at, what.size(), with);
+  return text;
+}
+
+/// Every expression of the dashboard with its variables filled in.
+std::vector<std::string> dashboard_queries() {
+  std::ifstream in(STSYNC_SOURCE "/helm/stsync/files/dashboards/api-usage.json");
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  std::vector<std::string> out;
+  const std::string mark = "\"expr\": ";
+  for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) {
+    at += mark.size();
+    auto end = at + 1;
+    while (text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+    auto query = codec::json_text(text.substr(at, end + 1 - at)).value();
+    query = replaced(query, "$app", ".*");
+    query = replaced(query, "$__rate_interval", "10s");
+    out.push_back(replaced(query, "$__range", "5m"));
+  }
+  return out;
+}
+
+TEST(Dashboard, EveryQueryFindsDataInAPrometheusThatScrapesTheWorker) {
+  Stage stage({.records = 1500, .rate = 20, .export_page = 100});
+  const auto worker = stage.start_worker();
+  const auto url = telemetry_url(*worker);
+  EXPECT_EQ(fetch(url + "/livez"), "ok\n");
+  EXPECT_EQ(fetch(url + "/readyz"), "ok\n");
+  const auto port = free_port();
+  const auto file = (stage.folder() / "prometheus.yml").string();
+  std::ofstream(file) << fmt::format(
+      "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: stsync\n    static_configs: [{{targets: ['{}']}}]\n",
+      url.substr(std::string("http://").size()));
+  Process prometheus({"prometheus", "--config.file=" + file, "--storage.tsdb.path=" + (stage.folder() / "tsdb").string(),
+                      fmt::format("--web.listen-address=127.0.0.1:{}", port)});
+  ASSERT_TRUE(prometheus.wait_for_text("ready to receive web requests", 30s)) << prometheus.err();
+  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  ASSERT_TRUE(follower.wait_for_text("progress", 60s, 16)) << follower.err();
+
+  auto open = dashboard_queries();
+  ASSERT_GE(open.size(), 20u);
+  std::string last;
+  for (const auto end = std::chrono::steady_clock::now() + 60s; !open.empty() && std::chrono::steady_clock::now() < end;) {
+    std::erase_if(open, [&](const std::string& query) {
+      last = fetch(fmt::format("http://127.0.0.1:{}/api/v1/query?query={}", port, http::percent_encode(query)));
+      return last.find("\"result\":[{") != std::string::npos;
+    });
+    ASSERT_FALSE(prometheus.wait(200ms)) << prometheus.err();  // also the pause between two looks
+  }
+  EXPECT_TRUE(open.empty()) << open.size() << " queries find nothing, first: " << open.front() << "\n" << last;
+  const auto metrics = fetch(url + "/metrics");
+  EXPECT_THAT(metrics, HasSubstr("stsync_jobs{state=\"running\"}"));
+  EXPECT_EQ(metrics.find("cs1."), std::string::npos);
+  follower.signal(SIGINT);
+  EXPECT_EQ(follower.wait(10s), 130);
+}
+
+}  // namespace
+}  // namespace stsync::test
