@@ -29,11 +29,29 @@ core::Result<std::string> instance_id(const config::Config& config) {
   return core::fail(core::ErrorKind::fenced, "too many workers of this group on one host");
 }
 
+/// Settings of features that this version does not have. Silence would be worse than a refusal.
+bool supported(const config::Config& config) {
+  bool ok = true;
+  if (config.limits_store != "local") {
+    complain("limits.store: only 'local' is supported by this version");
+    ok = false;
+  }
+  for (const auto& app : config.apps)
+    for (const auto& tenant : app.tenants)
+      if (!tenant.schedules.empty()) {
+        complain(fmt::format("apps: schedules (app '{}', tenant {}) are not supported by this version: send commands instead",
+                             app.name, tenant.id));
+        ok = false;
+      }
+  return ok;
+}
+
 }  // namespace
 
 int run_worker(const ConfigOptions& options) {
   const auto config = load_config(options);
   if (!config) return Exit::bad_config;
+  if (!supported(*config)) return Exit::bad_config;
   const auto catalogue = load_catalogue(*config);
   if (!catalogue) return Exit::bad_config;
   const auto instance = instance_id(*config);

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "sync/names.hpp"
-#include "sync/record_run.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -25,6 +24,15 @@ constexpr core::Duration kAuthWait = 60s;
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
 constexpr std::size_t kRecordOverhead = 512;
 
+RecordOrigin make_origin(const config::Config& config, const servicetitan::Resource& resource, const tokens::Account& account,
+                         const std::string& job) {
+  const auto& environment = config.find_tenant(account.app, account.tenant)->environment;
+  const auto& topics = config.kafka.topics;
+  return {records_topic(topics, resource, environment), record_key_prefix(topics, resource, account.tenant),
+          fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name), job,
+          config.cloudevents ? "com.servicetitan." + resource.name : ""};
+}
+
 std::int64_t ms_of(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
 
 }  // namespace
@@ -36,8 +44,7 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
       committed_(state_),
       resource_(*context.catalogue.find(state_.command().sync().resource())),
       account_{state_.command().app(), state_.command().tenant()},
-      environment_(context.config.find_tenant(account_.app, account_.tenant)->environment),
-      topic_(records_topic(context.config.kafka.topics, resource_, environment_)) {}
+      origin_(make_origin(context.config, resource_, account_, state_.command().id())) {}
 
 void Job::ask(JobEnd end) {
   asked_ = end;
@@ -208,7 +215,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step) {
 }
 
 void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step) {
-  const auto limit = context_.record_limit(topic_);
+  const auto limit = context_.record_limit(origin_.topic);
   std::vector<codec::Record> records;
   records.reserve(step.publish.size());
   std::int64_t bytes = 0;
@@ -216,12 +223,12 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   for (const auto index : step.publish) {
     const auto& record = page.page.records[index];
     if (record.bytes.length + record.key.length + kRecordOverhead > limit) {
-      std::string key = std::to_string(account_.tenant) + ":";
+      auto key = origin_.key_prefix;
       append_record_key(key, *page.body, record);
       c.messages.push_back(
           dead_letter_message(context_.config.kafka.topics.dlq,
-                              {key, record.bytes.in(*page.body), topic_, -1, -1, "publish", "too_large",
-                               fmt::format("a record of {} bytes; {} takes {}", record.bytes.length, topic_, limit)}));
+                              {key, record.bytes.in(*page.body), origin_.topic, -1, -1, "publish", "too_large",
+                               fmt::format("a record of {} bytes; {} takes {}", record.bytes.length, origin_.topic, limit)}));
       counts.set_dead_letters(counts.dead_letters() + 1);
       context_.metrics.dead_letter("too_large");
       continue;
@@ -230,10 +237,7 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
     records.push_back(record);
   }
   const auto count = static_cast<std::int64_t>(records.size());
-  const auto source = fmt::format("{}/{}/{}/{}", account_.app, account_.tenant, environment_, resource_.name);
-  if (count > 0)
-    c.runs.push_back(std::make_shared<RecordRun>(topic_, account_.tenant, source, state_.command().id(), state_.seq(), page.body,
-                                                 std::move(records)));
+  if (count > 0) c.runs.push_back(std::make_shared<RecordRun>(origin_, state_.seq(), page.body, std::move(records)));
   state_.set_seq(state_.seq() + count);
   counts.set_records(counts.records() + count);
   counts.set_bytes(counts.bytes() + bytes);

@@ -14,6 +14,7 @@
 #include "servicetitan/crawl.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/committer.hpp"
+#include "sync/record_run.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace stsync::sync {
@@ -88,8 +89,7 @@ class Job final : public servicetitan::CallObserver {
   v1::JobState committed_;  ///< as committed
   const servicetitan::Resource& resource_;
   tokens::Account account_;
-  std::string environment_;
-  std::string topic_;
+  RecordOrigin origin_;
   std::unique_ptr<servicetitan::Crawl> crawl_;
   servicetitan::CallLog calls_, counted_;
   std::deque<Uncommitted> uncommitted_;

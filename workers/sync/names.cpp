@@ -29,6 +29,11 @@ std::string records_topic(const config::Topics& topics, const servicetitan::Reso
   return out;
 }
 
+std::string record_key_prefix(const config::Topics& topics, const servicetitan::Resource& resource, std::int64_t tenant) {
+  const bool shared = topics.records.find("{resource}") == std::string::npos;
+  return shared ? fmt::format("{}:{}:", tenant, resource.name) : fmt::format("{}:", tenant);
+}
+
 bool valid_id(std::string_view id) noexcept {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';

@@ -19,31 +19,30 @@ void append_record_key(std::string& out, std::string_view body, const codec::Rec
   }
 }
 
-RecordRun::RecordRun(std::string topic, std::int64_t tenant, std::string source, std::string job, std::int64_t first_seq,
-                     std::shared_ptr<const std::string> body, std::vector<codec::Record> records)
-    : topic_(std::move(topic)),
-      key_prefix_(std::to_string(tenant) + ":"),
-      source_(std::move(source)),
-      job_prefix_(std::move(job) + ":"),
-      first_seq_(first_seq),
-      body_(std::move(body)),
-      records_(std::move(records)) {}
+RecordRun::RecordRun(RecordOrigin origin, std::int64_t first_seq, std::shared_ptr<const std::string> body,
+                     std::vector<codec::Record> records)
+    : origin_(std::move(origin)), first_seq_(first_seq), body_(std::move(body)), records_(std::move(records)) {}
 
 void RecordRun::write(kafka::MessageSink& sink) const {
-  using Header = std::pair<std::string_view, std::string_view>;
-  std::string key = key_prefix_;
-  std::string job = job_prefix_;
-  std::array<Header, 2> headers{Header{"st-source", source_}, Header{"st-job", {}}};
+  std::string key = origin_.key_prefix;
+  std::string job = origin_.job + ":";
+  const auto job_prefix = job.size();
   std::array<char, 20> digits{};
+  std::vector<std::pair<std::string_view, std::string_view>> headers{{"st-source", origin_.source}, {"st-job", {}}};
+  const bool cloudevents = !origin_.ce_type.empty();
+  if (cloudevents)
+    headers.insert(headers.end(),
+                   {{"ce_specversion", "1.0"}, {"ce_type", origin_.ce_type}, {"ce_source", origin_.source}, {"ce_id", {}}});
   auto seq = first_seq_;
   for (const auto& record : records_) {
-    key.resize(key_prefix_.size());
+    key.resize(origin_.key_prefix.size());
     append_record_key(key, *body_, record);
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), seq++).ptr;
-    job.resize(job_prefix_.size());
+    job.resize(job_prefix);
     job.append(digits.data(), end);
     headers[1].second = job;
-    if (!sink.add({topic_, kafka::kAnyPartition, key, record.bytes.in(*body_), headers})) return;
+    if (cloudevents) headers.back().second = job;
+    if (!sink.add({origin_.topic, kafka::kAnyPartition, key, record.bytes.in(*body_), headers})) return;
   }
 }
 

@@ -9,20 +9,26 @@
 
 namespace stsync::sync {
 
+/// What all records of a job have in common.
+struct RecordOrigin {
+  std::string topic;
+  std::string key_prefix;  ///< "1001:"
+  std::string source;      ///< st-source: app/tenant/environment/resource
+  std::string job;
+  std::string ce_type{};  ///< CloudEvents type; empty: no ce_ headers
+};
+
 /// The records of one page on their way to their topic: bytes and keys are views into the page's body. Written on the lane's
 /// thread; immutable.
 class RecordRun final : public kafka::MessageRun {
  public:
-  RecordRun(std::string topic, std::int64_t tenant, std::string source, std::string job, std::int64_t first_seq,
-            std::shared_ptr<const std::string> body, std::vector<codec::Record> records);
+  RecordRun(RecordOrigin origin, std::int64_t first_seq, std::shared_ptr<const std::string> body,
+            std::vector<codec::Record> records);
   void write(kafka::MessageSink& sink) const override;
   std::size_t count() const noexcept { return records_.size(); }
 
  private:
-  std::string topic_;
-  std::string key_prefix_;  ///< "1001:"
-  std::string source_;      ///< st-source
-  std::string job_prefix_;  ///< "<job>:"
+  RecordOrigin origin_;
   std::int64_t first_seq_;
   std::shared_ptr<const std::string> body_;
   std::vector<codec::Record> records_;
