@@ -21,6 +21,8 @@ namespace {
 constexpr core::Duration kProgressEvery = 1s;
 constexpr core::Duration kThrottledEvery = 10s;
 constexpr core::Duration kAuthWait = 60s;
+/// A page is in memory twice: as its body, and in the producer's queue until the broker has it.
+constexpr std::size_t kCopies = 2;
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
 constexpr std::size_t kRecordOverhead = 512;
 
@@ -123,7 +125,8 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
   core::Rng rng(1);
   for (;;) {
     if (auto error = co_await wait_for_room(1)) co_return error;
-    auto page = co_await fetch();
+    core::Reservation memory;
+    auto page = co_await fetch(memory);
     if (!page) {
       if (auto error = co_await wait_for_room(0)) co_return error;
       co_return page.error();
@@ -141,17 +144,27 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     }
     attempts = {};
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
-    submit_page(*page, *step);
+    submit_page(*page, *step, std::move(memory));
     if (step->done) co_return co_await wait_for_room(0);
   }
 }
 
 /// A page, waiting as long as it takes for credentials that work: others go on meanwhile.
-boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch() {
+boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(core::Reservation& memory) {
   for (;;) {
+    const auto expected = largest_page_ == 0 ? static_cast<std::size_t>(context_.config.worker.page_buffer) : largest_page_;
+    const auto need = uncommitted_.empty() ? core::ByteBudget::Need::first : core::ByteBudget::Need::ahead;
+    auto taken = co_await context_.page_memory.take(expected * kCopies, need, stop_.token());
+    if (!taken) co_return core::fail(taken.error());
     auto page = co_await context_.api.get_page(account_, resource_, crawl_->next(), calls_, *this, stop_.token());
     count_calls();
+    if (page) {
+      largest_page_ = std::max(largest_page_, page->body->size());
+      taken->resize(page->body->size() * kCopies);
+      memory = std::move(*taken);
+    }
     if (page || page.error().kind() != ErrorKind::unauthorized) co_return page;
+    taken->release();  // this wait may be long
     tell(v1::StatusEvent::auth_failed, &page.error(), "token");
     const auto pause = page.error().retry_after() ? core::Duration(*page.error().retry_after()) : kAuthWait;
     if (!co_await wait(pause)) co_return core::fail(ErrorKind::cancelled, "stopped");
@@ -179,7 +192,7 @@ boost::asio::awaitable<std::optional<Error>> Job::wait_for_room(std::size_t at_m
   co_return std::nullopt;
 }
 
-void Job::submit_page(const FetchedPage& page, const Step& step) {
+void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory) {
   Contribution c;
   const bool first = state_.counts().pages() == 0;
   add_records(c, page, step);
@@ -211,7 +224,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step) {
                     {"records", counts.records()},
                     {"pages", counts.pages()}});
   auto ticket = context_.committer.submit(std::move(c));
-  uncommitted_.push_back({std::move(ticket), state_});
+  uncommitted_.push_back({std::move(ticket), state_, std::move(memory)});
 }
 
 void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step) {

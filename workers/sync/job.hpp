@@ -7,6 +7,7 @@
 #include <string>
 
 #include "config/config.hpp"
+#include "core/byte_budget.hpp"
 #include "core/clock.hpp"
 #include "core/stop.hpp"
 #include "servicetitan/api.hpp"
@@ -34,6 +35,7 @@ struct JobContext {
   std::function<bool()> may_call;                                     ///< the lane's lease
   std::function<std::size_t(const std::string& topic)> record_limit;  ///< largest record a topic takes
   std::map<std::string, UsageRows>& usage;                            ///< by tenant key
+  core::ByteBudget& page_memory;                                      ///< of the pages of all jobs of the worker
 };
 
 enum class JobEnd {
@@ -63,6 +65,7 @@ class Job final : public servicetitan::CallObserver {
   struct Uncommitted {
     std::shared_ptr<Ticket> ticket;
     v1::JobState state;
+    core::Reservation memory;
   };
 
   void ask(JobEnd end);
@@ -71,10 +74,10 @@ class Job final : public servicetitan::CallObserver {
   servicetitan::Bounds bounds() const;
   bool nothing_to_do() const;
   boost::asio::awaitable<std::optional<core::Error>> crawl_pages();
-  boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch();
+  boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch(core::Reservation& memory);
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
   boost::asio::awaitable<bool> wait(core::Duration d);
-  void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step);
+  void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
   void add_cursor(Contribution& c, bool done);
   void count_calls();
@@ -95,6 +98,7 @@ class Job final : public servicetitan::CallObserver {
   std::deque<Uncommitted> uncommitted_;
   core::StopSource stop_;
   std::optional<JobEnd> asked_;
+  std::size_t largest_page_ = 0;  ///< bytes, as inflated
   core::TimePoint last_progress_{};
   core::TimePoint last_throttled_{};
 };

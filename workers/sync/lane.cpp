@@ -231,7 +231,8 @@ Lane::Incarnation::Incarnation(Lane& l, Restored restored)
                     const auto it = ctx.record_limits.find(topic);
                     return it == ctx.record_limits.end() ? std::size_t{1'000'000} : it->second;
                   },
-                  usage},
+                  usage,
+                  ctx.page_memory},
       started(ctx.clock.now()),
       tasks(ctx.loop, ctx.clock) {}
 

@@ -25,6 +25,7 @@ struct LaneContext {
   telemetry::Metrics& metrics;
   const std::map<std::string, std::size_t>& record_limits;  ///< by topic; topics that exist
   std::function<int()> busy_lanes;
+  core::ByteBudget& page_memory;
 };
 
 /// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only; blocking calls run on a

@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr core::Duration kTick = 1s;
+/// Of max_memory, for pages; the rest is for the program, librdkafka and what a page needs while it is inflated.
+constexpr std::uint64_t kPagesOf10 = 6;
 constexpr int kLogEvery = 60;  // seconds: a broker that is away is said once a minute
 
 void log_kafka(int level, const std::string& facility, const std::string& text) {
@@ -63,6 +65,7 @@ Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng&
       helpers_("helper", 1),
       admin_thread_("admin", 1),
       limiter_(clock),
+      page_memory_(clock, static_cast<std::size_t>(config.worker.max_memory / 10 * kPagesOf10)),
       tick_(clock.make_signal()),
       tasks_(loop, clock) {}
 
@@ -231,7 +234,8 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
                     [this] {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));
-                    }},
+                    },
+                    page_memory_},
         p);
     lane_tasks_->spawn(fmt::format("lane {}", p), lanes_[p]->run());
   }

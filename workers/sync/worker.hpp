@@ -69,6 +69,7 @@ class Worker final : public kafka::GroupListener {
   std::unique_ptr<tokens::HttpTokenSource> token_source_;
   std::unique_ptr<tokens::Tokens> tokens_;
   limits::Limiter limiter_;
+  core::ByteBudget page_memory_;
   std::unique_ptr<servicetitan::Api> api_;
   std::map<std::string, std::size_t> record_limits_;
   std::unique_ptr<http::Server> server_;

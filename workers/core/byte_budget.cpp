@@ -1,0 +1,47 @@
+#include "core/byte_budget.hpp"
+
+#include <algorithm>
+
+namespace stsync::core {
+
+void Reservation::resize(std::size_t bytes) {
+  if (budget_ == nullptr) return;
+  budget_->change(std::exchange(bytes_, bytes), bytes);
+}
+
+asio::awaitable<Result<Reservation>> ByteBudget::take(std::size_t bytes, Need need, StopToken stop) {
+  if (line_.empty() && fits(bytes)) {
+    used_ += bytes;
+    co_return Reservation(this, bytes);
+  }
+  const auto signal = clock_.make_signal();
+  const auto behind = need == Need::ahead
+                          ? line_.end()
+                          : std::find_if(line_.begin(), line_.end(), [](const Waiter& w) { return w.need == Need::ahead; });
+  const auto place = line_.insert(behind, Waiter{bytes, need, signal.get()});
+  const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
+  while (!place->granted && !stop.stop_requested()) co_await signal->wait();
+  const bool granted = place->granted;
+  line_.erase(place);
+  if (granted) co_return Reservation(this, bytes);
+  grant();  // the line moved up
+  co_return fail(ErrorKind::cancelled, "stopped while waiting for memory");
+}
+
+void ByteBudget::change(std::size_t before, std::size_t after) {
+  used_ = used_ - before + after;
+  if (after < before) grant();
+}
+
+/// From the front, as far as it goes: nobody small overtakes somebody large.
+void ByteBudget::grant() {
+  for (auto& w : line_) {
+    if (w.granted) continue;
+    if (!fits(w.bytes)) return;
+    w.granted = true;
+    used_ += w.bytes;
+    w.signal->notify();
+  }
+}
+
+}  // namespace stsync::core
