@@ -15,12 +15,20 @@ function(stsync_module name)
   target_link_libraries(stsync_${name} PUBLIC ${M_USES} PRIVATE ${M_LIBRARIES} stsync_warnings)
 endfunction()
 
+# What every executable needs of its build.
+function(stsync_program target)
+  if(TARGET stsync_tsan_threads)
+    target_link_libraries(${target} PRIVATE stsync_tsan_threads)
+  endif()
+endfunction()
+
 # stsync_test(<module> [USES <target>...]): every *_test.cpp of tests/<module> as one program, each case a ctest of its own.
 function(stsync_test name)
   cmake_parse_arguments(T "" "" "USES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
   add_executable(${name}_test ${sources})
   target_link_libraries(${name}_test PRIVATE ${T_USES} stsync_test_support GTest::gmock GTest::gtest_main stsync_warnings)
+  stsync_program(${name}_test)
   if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_compile_options(${name}_test PRIVATE -O0)
   endif()
