@@ -30,7 +30,7 @@ class CommitPacer {
   std::optional<core::TimePoint> due(const Backlog& b, int busy_lanes) const {
     if (!b.oldest) return std::nullopt;
     if (b.bytes >= kBytes || b.pages >= kPages) return *b.oldest;
-    const auto share = std::min<core::Duration>(kLatest, std::chrono::seconds(std::max(busy_lanes, 1)) / kPerSecond);
+    const auto share = std::min(kLatest, core::Duration(std::chrono::seconds(std::max(busy_lanes, 1))) / kPerSecond);
     auto when = std::min(std::max(*b.oldest, last_ + share), *b.oldest + kLatest);
     if (b.urgent) when = std::min(when, std::max(*b.urgent, last_ + kUrgent));
     return when;
