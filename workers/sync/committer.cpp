@@ -159,47 +159,51 @@ boost::asio::awaitable<core::Result<void>> Committer::commit_group(Group group, 
   }
 }
 
-/// One by one, so that only the one to blame fails.
+/// One by one, so that only the one to blame fails. The others stand in the queue meanwhile, where refuse() finds what was built on
+/// it.
 boost::asio::awaitable<core::Result<void>> Committer::commit_apart(Group group, core::Error why, core::StopToken give_up) {
   if (group.size() == 1) {
-    Group none;
-    refuse(none, std::move(group.front()), why);
+    refuse(group.front(), why);
     co_return core::Result<void>();
   }
-  while (!group.empty()) {
+  for (; !group.empty(); group.pop_back()) {
+    queue_.push_front(std::move(group.back()));
+    queue_.front().apart = true;
+  }
+  while (!queue_.empty() && queue_.front().apart) {
     Group one;
-    one.push_back(std::move(group.front()));
-    group.erase(group.begin());
-    const auto ticket = one.front().ticket;
-    const auto* owner = one.front().c.owner;
-    auto result = co_await commit_group(std::move(one), give_up);
-    if (!result) {
-      finish(group, core::fail(result.error()));
-      co_return result;
-    }
-    if (owner != nullptr && !ticket->result_) refuse_owner(group, owner, ticket->result_.error());
+    one.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+    if (auto result = co_await commit_group(std::move(one), give_up); !result) co_return result;
   }
   co_return core::Result<void>();
 }
 
-/// A contribution that can never be published, and with it everything its owner built on it. The memory goes back, newest first.
-void Committer::refuse(Group& rest, Waiting failed, const core::Error& error) {
-  if (failed.c.owner != nullptr) refuse_owner(rest, failed.c.owner, error);
-  for (auto it = failed.undo.rbegin(); it != failed.undo.rend(); ++it) memory_.apply(*it);
+/// A contribution that can never be published, and with it everything its owner built on it, newest first.
+void Committer::refuse(const Waiting& failed, const core::Error& error) {
+  for (auto i = failed.c.owner == nullptr ? 0 : queue_.size(); i-- > 0;) {
+    if (queue_[i].c.owner != failed.c.owner) continue;
+    take_back(queue_[i], i + 1);
+    queue_[i].ticket->end(core::fail(error));
+    queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  take_back(failed, 0);
   failed.ticket->end(core::fail(error));
 }
 
-void Committer::refuse_owner(Group& rest, const void* owner, const core::Error& error) {
-  const auto drop = [&](auto& list) {
-    for (auto i = list.size(); i-- > 0;) {
-      if (list[i].c.owner != owner) continue;
-      for (auto it = list[i].undo.rbegin(); it != list[i].undo.rend(); ++it) memory_.apply(*it);
-      list[i].ticket->end(core::fail(error));
-      list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-  };
-  drop(queue_);
-  drop(rest);
+/// Brings the memory back to what it was before `w`, except where somebody else, from queue_[later] on, has changed an entry since:
+/// that one stands, and what it would go back to is what was there before `w`.
+void Committer::take_back(const Waiting& w, std::size_t later) {
+  for (auto entry = w.undo.rbegin(); entry != w.undo.rend(); ++entry) {
+    JournalEntry* since = nullptr;
+    for (auto i = later; i < queue_.size() && since == nullptr; ++i)
+      for (auto& other : queue_[i].undo)
+        if (since == nullptr && other.key == entry->key) since = &other;
+    if (since != nullptr)
+      *since = *entry;
+    else
+      memory_.apply(*entry);
+  }
 }
 
 void Committer::finish(Group& group, const core::Result<void>& result) {

@@ -80,6 +80,7 @@ class Committer {
     std::shared_ptr<Ticket> ticket;
     core::TimePoint since;
     std::vector<JournalEntry> undo;  ///< what the memory held before
+    bool apart = false;              ///< to be committed alone
   };
   using Group = std::vector<Waiting>;
 
@@ -89,8 +90,8 @@ class Committer {
   boost::asio::awaitable<core::Result<void>> commit_group(Group group, core::StopToken give_up);
   boost::asio::awaitable<core::Result<void>> commit_apart(Group group, core::Error why, core::StopToken give_up);
   void finish(Group& group, const core::Result<void>& result);
-  void refuse(Group& rest, Waiting failed, const core::Error& error);
-  void refuse_owner(Group& rest, const void* owner, const core::Error& error);
+  void refuse(const Waiting& failed, const core::Error& error);
+  void take_back(const Waiting& w, std::size_t later);
   void fail_all(const core::Error& error);
 
   core::Clock& clock_;
