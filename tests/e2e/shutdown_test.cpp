@@ -43,6 +43,14 @@ TEST(Shutdown, WithTheBrokerGoneEndsWithinTheDrainTimeout) {
   EXPECT_EQ(worker->wait(12s), 0) << worker->err();
 }
 
+TEST(Shutdown, ATwinWithTheSameIdentityTakesOver) {
+  Stage stage({.partitions = 1});
+  auto first = stage.start_worker({"kafka.instance_id=twin"});
+  auto second = stage.start_worker({"kafka.instance_id=twin"}, false);
+  EXPECT_EQ(first->wait(60s), 69) << first->err();
+  EXPECT_TRUE(stage.wait_ready(*second)) << second->err();
+}
+
 TEST(Shutdown, AWorkerThatLeavesIsReplacedWithinTheSession) {
   Stage stage({.tenants = {1001, 1002, 1003}, .records = 2000, .rate = 20, .export_page = 100});
   auto first = stage.start_worker({"kafka.instance_id=first"}, true, 1);
