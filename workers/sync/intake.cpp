@@ -76,7 +76,8 @@ std::optional<Reject> check_control(const v1::Command& c, const servicetitan::Ca
 
 /// A waiting job of the same stream that does what this one would.
 std::optional<std::string> merge_target(const v1::Command& c, const Memory& memory) {
-  for (const auto& [key, job] : memory.jobs()) {
+  for (const auto& key : memory.open_jobs()) {
+    const auto& job = *memory.job(key);
     const auto& other = job.command();
     if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync()) continue;
     if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
@@ -90,8 +91,10 @@ std::optional<std::string> merge_target(const v1::Command& c, const Memory& memo
 
 std::size_t waiting_jobs(const v1::Command& c, const Memory& memory) {
   std::size_t n = 0;
-  for (const auto& [key, job] : memory.jobs())
+  for (const auto& key : memory.open_jobs()) {
+    const auto& job = *memory.job(key);
     if (job.phase() == v1::JobState::waiting && job.command().app() == c.app() && job.command().tenant() == c.tenant()) ++n;
+  }
   return n;
 }
 

@@ -32,6 +32,9 @@ constexpr std::size_t kKeepFinished = 50'000;
 constexpr std::size_t kForgetAtOnce = 500;
 constexpr std::size_t kCommandsAtOnce = 64;
 
+/// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
+bool leased(const LaneContext& c) { return c.clock.now() - c.consumer.last_heartbeat() < c.config.kafka.session_timeout / 2; }
+
 /// What the lane's thread finds out before the lane can work.
 struct Restored {
   std::unique_ptr<kafka::TransactionalProducer> producer;
@@ -131,7 +134,10 @@ boost::asio::awaitable<void> Lane::run() {
     context_.metrics.kafka_error(core::to_string(result.error().kind()));
     const auto signal = context_.clock.make_signal();
     const auto on_stop = stop_.token().on_stop([&signal] { signal->notify(); });
-    if (!stop_.stop_requested()) co_await signal->wait_until(context_.clock.now() + kRetryInit);
+    // Without a confirmed membership the partition may be somebody else's by now: a new producer would fence its rightful owner.
+    do {
+      if (!stop_.stop_requested()) co_await signal->wait_until(context_.clock.now() + kRetryInit);
+    } while (!stop_.stop_requested() && !leased(context_));
   }
 }
 
@@ -226,7 +232,7 @@ Lane::Incarnation::Incarnation(Lane& l, Restored restored)
                   ctx.metrics,
                   committer,
                   memory,
-                  [this] { return ctx.clock.now() - ctx.consumer.last_heartbeat() < ctx.config.kafka.session_timeout / 2; },
+                  [this] { return leased(ctx); },
                   [this](const std::string& topic) {
                     const auto it = ctx.record_limits.find(topic);
                     return it == ctx.record_limits.end() ? std::size_t{1'000'000} : it->second;
@@ -247,8 +253,8 @@ boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
     intake_wake->notify();
     tick->notify();
   });
-  for (const auto& [key, job] : memory.jobs())
-    if (job.phase() == v1::JobState::running) {
+  for (const auto& key : memory.open_jobs())
+    if (const auto& job = *memory.job(key); job.phase() == v1::JobState::running) {
       Contribution c;
       c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::restarted, job, wall())));
       c.urgent = true;
@@ -403,9 +409,10 @@ std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
                                    : command.has_pause() ? std::pair(command.pause().job(), command.pause().resource())
                                                          : std::pair(command.resume().job(), command.resume().resource());
   std::vector<std::pair<std::string, v1::JobState>> meant;
-  for (const auto& [key, state] : memory.jobs()) {
+  for (const auto& key : memory.open_jobs()) {
+    const auto& state = *memory.job(key);
     const auto& c = state.command();
-    if (terminal(state.phase()) || c.app() != command.app() || c.tenant() != command.tenant()) continue;
+    if (c.app() != command.app() || c.tenant() != command.tenant()) continue;
     if ((!job_id.empty() && c.id() != job_id) || (!resource.empty() && c.sync().resource() != resource)) continue;
     meant.emplace_back(key, state);
   }
@@ -463,8 +470,9 @@ void Lane::Incarnation::end_waiting(const std::string& key, v1::JobState state, 
 void Lane::Incarnation::start_jobs() {
   if (stop.stop_requested()) return;
   std::vector<std::pair<std::int64_t, const std::string*>> ready;
-  for (const auto& [key, state] : memory.jobs())
-    if (!running.contains(key) && (state.phase() == v1::JobState::waiting || state.phase() == v1::JobState::running))
+  for (const auto& key : memory.open_jobs())
+    if (const auto& state = *memory.job(key);
+        !running.contains(key) && (state.phase() == v1::JobState::waiting || state.phase() == v1::JobState::running))
       ready.emplace_back(state.phase() == v1::JobState::running ? -1 : state.order(), &key);
   std::sort(ready.begin(), ready.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [order, key] : ready) {

@@ -53,6 +53,7 @@ core::Result<void> Memory::read(const std::string& key, const std::optional<std:
 
 void Memory::apply(const JournalEntry& entry) {
   if (const auto it = jobs_.find(entry.key); it != jobs_.end()) --phases_[it->second.phase()];
+  open_.erase(entry.key);
   if (!entry.value) {
     jobs_.erase(entry.key);
     streams_.erase(entry.key);
@@ -62,6 +63,7 @@ void Memory::apply(const JournalEntry& entry) {
   if (const auto* job = std::get_if<v1::JobState>(&*entry.value)) {
     jobs_[entry.key] = *job;
     ++phases_[job->phase()];
+    if (!terminal(job->phase())) open_.insert(entry.key);
   } else if (const auto* stream = std::get_if<v1::StreamState>(&*entry.value))
     streams_[entry.key] = *stream;
   else if (const auto* tenant = std::get_if<v1::TenantState>(&*entry.value))

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -37,6 +38,8 @@ class Memory {
   const std::map<v1::JobState::Phase, int>& phases() const noexcept { return phases_; }
   std::int64_t offset() const noexcept { return offset_; }
   const std::map<std::string, v1::JobState>& jobs() const noexcept { return jobs_; }
+  /// Keys of the jobs that have not ended: few, however many finished ones are kept.
+  const std::set<std::string>& open_jobs() const noexcept { return open_; }
   /// Keys of finished jobs that may be forgotten: finished before `before_ms`, and the oldest beyond `keep`; at most `most`.
   std::vector<std::string> expired(std::int64_t before_ms, std::size_t keep, std::size_t most) const;
 
@@ -44,6 +47,7 @@ class Memory {
   std::map<std::string, v1::JobState> jobs_;
   std::map<std::string, v1::StreamState> streams_;
   std::map<std::string, v1::TenantState> tenants_;
+  std::set<std::string> open_;
   std::map<v1::JobState::Phase, int> phases_;
   std::int64_t offset_ = -1;
 };
