@@ -34,7 +34,7 @@ struct Step {
 struct Bounds {
   std::int64_t from_ms = 0;
   std::int64_t to_ms = INT64_MAX;
-  bool contains(std::int64_t t) const noexcept { return t >= from_ms && t < to_ms; }
+  bool contains(std::int64_t t) const noexcept { return (from_ms == 0 || t >= from_ms) && t < to_ms; }
 };
 
 /// How one job reads one resource: pure decisions, no I/O. next() is the request to make; on_page() takes its answer and moves on;

@@ -13,6 +13,11 @@ using core::ErrorKind;
 /// Splitting an open window needs a lower end to halve against; the oldest part stays open below.
 constexpr std::int64_t kOldest = 1'104'537'600'000;  // 2005-01-01
 
+// What a server may tell of itself: larger numbers are no sizes, and would not fit the sums here.
+constexpr std::int64_t kMaxPageSize = 1'000'000;
+constexpr std::int64_t kMaxTotal = 1'000'000'000'000;
+constexpr int kMaxRelocations = 100;
+
 std::string time_text(std::int64_t ms) { return core::format_utc(core::WallTime(std::chrono::milliseconds(ms))); }
 
 /// One answer is one snapshot, so a window that fits a page is simply published. A longer one is read from its last page to its
@@ -42,6 +47,7 @@ class ListCrawl final : public Crawl {
     if (!view.page.has_data || (has_more != "true" && has_more != "false"))
       return core::fail(ErrorKind::malformed, "the page lacks data or hasMore");
     const bool more = has_more == "true";
+    if (more && view.page.records.empty()) return core::fail(ErrorKind::malformed, "a page without rows promises more");
     if (auto ok = check_bounds(view); !ok) return ignored_filter(ok.error());
     if (state_.splitting()) return split(view, more);
     if (!state_.located()) return locate(view, more);
@@ -81,63 +87,102 @@ class ListCrawl final : public Crawl {
 
   bool inside(const PageView& view, const codec::Record& record) const {
     const auto t = modified(view, record);
-    return !t || (*t >= state_.from_ms() && *t < state_.to_ms());
+    return !t || Bounds{state_.from_ms(), state_.to_ms()}.contains(*t);
   }
 
   /// The filter was asked for; a row outside it proves that the endpoint ignores it (unknown parameters are ignored silently).
   core::Result<void> check_bounds(const PageView& view) const {
     if (unfiltered()) return {};
     const auto [from, to] = window();
+    const Bounds bounds{from, to};
     for (const auto& record : view.page.records) {
       const auto t = modified(view, record);
-      if (t && (*t < from || *t >= to))
+      if (t && !bounds.contains(*t))
         return core::fail(ErrorKind::bad_request,
                           fmt::format("{}: the modified window has no effect, the list is read whole", resource_.name));
     }
     return {};
   }
 
-  /// From now on the list is read without the filter; rows are chosen here.
+  /// From now on the list is read without the filter; rows are chosen here. A backward crawl has read the whole list all along and
+  /// stands where it stood.
   core::Result<Step> ignored_filter(const core::Error& why) {
-    v1::ListState fresh;
-    fresh.set_from_ms(state_.from_ms());
-    fresh.set_to_ms(state_.to_ms());
-    fresh.set_unfiltered(true);
-    state_ = fresh;
+    if (state_.splitting()) {
+      state_.set_splitting(false);
+      state_.clear_parts();
+      state_.set_located(false);
+      state_.set_offset(0);
+      walked_to_ = 0;
+    }
+    state_.set_unfiltered(true);
     Step step;
     step.note = why.message();
     return step;
   }
 
+  /// The page size that the server works with; nothing when it makes no sense.
+  static std::optional<std::int64_t> echoed_size(const PageView& view) {
+    const auto size = codec::json_int(view.page.page_size.in(view.body));
+    if (!size || *size <= 0 || *size > kMaxPageSize) return std::nullopt;
+    return size;
+  }
+
+  /// Where the last page starts by the server's count; nothing when it does not tell.
+  static std::optional<std::int64_t> last_page(const PageView& view, std::int64_t size) {
+    const auto total = codec::json_int(view.page.total_count.in(view.body));
+    if (!total || *total <= 0 || *total > kMaxTotal) return std::nullopt;
+    return (*total - 1) / size * size;
+  }
+
+  /// On the way to the end every page must stand behind the one before; else the sort or the page number is ignored.
+  bool walk(const PageView& view) {
+    for (const auto& record : view.page.records) {
+      const auto id = codec::json_int(record.key.in(view.body));
+      if (!id || *id <= walked_to_) return false;
+      walked_to_ = *id;
+    }
+    return true;
+  }
+
   /// First answer: does the window fit one page, and if not, where is its end?
   core::Result<Step> locate(const PageView& view, bool more) {
     if (!more && page_number() == 1) return finish(view);
-    if (!sorted()) return start_splitting();
-    const auto echoed = codec::json_int(view.page.page_size.in(view.body)).value_or(0);
-    if (echoed <= 0) return core::fail(ErrorKind::malformed, "the page does not tell its pageSize");
-    state_.set_page_size(echoed);
-    Step step;
-    if (!more) {  // walked forward to the end, without a total
-      state_.set_located(true);
-      return step;
+    const auto echoed = echoed_size(view);
+    if (!sorted() || !walk(view)) return start_splitting();
+    if (!echoed) return core::fail(ErrorKind::malformed, "the page does not tell its pageSize");
+    const auto last = last_page(view, *echoed);
+    state_.set_page_size(*echoed);
+    state_.set_located(last || !more);
+    if (last)
+      state_.set_offset(*last);
+    else if (more)
+      state_.set_offset(state_.offset() + *echoed);
+    return Step{};
+  }
+
+  /// Before anything is read: the end may lie behind the place that the total told, or before it.
+  core::Result<Step> seek_end(const PageView& view, bool more, std::int64_t size) {
+    if (more) {
+      if (!walk(view)) return start_splitting();
+      state_.set_offset(state_.offset() + size);
+      return Step{};
     }
-    const auto total = codec::json_int(view.page.total_count.in(view.body)).value_or(0);
-    const auto last = total > 0 ? (total - 1) / echoed * echoed : state_.offset() + echoed;
-    state_.set_located(total > 0);
-    state_.set_offset(last);
-    return step;
+    walked_to_ = 0;
+    const auto last = last_page(view, size);
+    const auto back = state_.offset() - (size << steps_back_);
+    steps_back_ = std::min(steps_back_ + 1, 20);
+    state_.set_offset(std::max<std::int64_t>(0, last && *last < state_.offset() ? *last : back));
+    return Step{};
   }
 
   core::Result<Step> backward(const PageView& view, bool more) {
-    const auto echoed = codec::json_int(view.page.page_size.in(view.body)).value_or(0);
-    if (echoed <= 0) return core::fail(ErrorKind::malformed, "the page does not tell its pageSize");
+    const auto size = echoed_size(view);
+    if (!size) return core::fail(ErrorKind::malformed, "the page does not tell its pageSize");
+    const auto echoed = *size;
     if (echoed != page_size()) return relocate(echoed);
-    Step step;
     const bool first_read = state_.lowest_id() == 0 && !read_one_;
-    if (first_read && more) {  // the end moved on: rows arrived behind it
-      state_.set_offset(state_.offset() + echoed);
-      return step;
-    }
+    if (first_read && (more || (view.page.records.empty() && state_.offset() > 0))) return seek_end(view, more, echoed);
+    Step step;
     std::set<std::int64_t> ids;
     if (!total_order(view, ids)) return start_splitting();
     auto lowest = state_.lowest_id();
@@ -161,17 +206,22 @@ class ListCrawl final : public Crawl {
     for (const auto& record : view.page.records) {
       const auto id = codec::json_int(record.key.in(view.body));
       if (!id || *id <= 0 || (last && *id <= *last)) return false;
-      if (read_one_ && state_.lowest_id() != 0 && *id >= state_.lowest_id() && !previous_.contains(*id)) return false;
+      if (!previous_.empty() && state_.lowest_id() != 0 && *id >= state_.lowest_id() && !previous_.contains(*id)) return false;
       last = id;
       ids.insert(*id);
     }
     return true;
   }
 
-  /// The page size is not what the offset was counted in: find the end again; lowest_id still tells what was published.
+  /// The page size is not what the offset was counted in: on with the page that holds the last row not read. It may hold many rows
+  /// that were published, so it is not compared with the page before.
   core::Result<Step> relocate(std::int64_t size) {
+    if (++relocations_ > kMaxRelocations)
+      return core::fail(ErrorKind::unstable_list, resource_.name + ": the server changes its page size again and again");
+    const auto last_unread = state_.offset() + page_size() - 1;
     state_.set_page_size(size);
-    state_.set_offset((state_.offset() + size - 1) / size * size);
+    state_.set_offset(last_unread / size * size);
+    previous_.clear();
     return Step{};
   }
 
@@ -196,7 +246,7 @@ class ListCrawl final : public Crawl {
 
   core::Result<Step> halve() {
     const auto [from, to] = window();
-    const auto low = std::max(from, std::min(kOldest, to - 2));
+    const auto low = from == 0 ? kOldest : from;
     const auto middle = low + (to - low) / 2;
     if (middle <= low)
       return core::fail(ErrorKind::unstable_list,
@@ -225,8 +275,11 @@ class ListCrawl final : public Crawl {
 
   const Resource& resource_;
   v1::ListState state_;
-  bool read_one_ = false;  ///< previous_ holds the page read before
-  std::set<std::int64_t> previous_;
+  bool read_one_ = false;            ///< the end was found and its page read
+  std::set<std::int64_t> previous_;  ///< ids of the page read before
+  std::int64_t walked_to_ = 0;       ///< highest id seen on the way to the end
+  int steps_back_ = 0;
+  int relocations_ = 0;
 };
 
 }  // namespace
