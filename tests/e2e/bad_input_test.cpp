@@ -8,7 +8,7 @@
 
 #include "kafka/client.hpp"
 #include "kafka/producer.hpp"
-#include "stage.hpp"
+#include "stage/stage.hpp"
 
 namespace stsync::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "stage.hpp"
+#include "stage/stage.hpp"
 
 namespace stsync::test {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "stage.hpp"
+#include "stage/stage.hpp"
 
 namespace stsync::test {
 namespace {

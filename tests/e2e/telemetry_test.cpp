@@ -11,7 +11,7 @@
 
 #include "codec/page.hpp"
 #include "http/message.hpp"
-#include "stage.hpp"
+#include "stage/stage.hpp"
 
 namespace stsync::test {
 namespace {

@@ -8,7 +8,7 @@
 #include "app/tally.hpp"
 #include "kafka/client.hpp"
 #include "kafka/message.hpp"
-#include "process.hpp"
+#include "stage/process.hpp"
 
 namespace stsync::test {
 
@@ -18,6 +18,7 @@ struct StageOptions {
   double rate = 60;
   std::size_t export_page = 500;
   int partitions = 3;
+  bool tls_and_gzip = true;         ///< false: plain HTTP, nothing compressed
   std::vector<std::string> sets{};  ///< further --set of every command
 };
 
@@ -32,7 +33,7 @@ class Stage {
   ~Stage();
 
   /// A worker that has joined and owns its partitions (`lanes` of them), unless `wait` is false.
-  std::unique_ptr<Process> start_worker(std::vector<std::string> sets = {}, bool wait = true, int lanes = -1);
+  std::unique_ptr<Process> start_worker(std::vector<std::string> sets = {}, bool wait = true, int lanes = -1) const;
   bool wait_ready(Process& worker, int lanes = -1) const;
   /// `stsync ARGS --config …`
   std::vector<std::string> command(std::vector<std::string> args, const std::vector<std::string>& sets = {}) const;

@@ -1,4 +1,4 @@
-#include "stage.hpp"
+#include "stage/stage.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -45,10 +45,22 @@ Stage::Stage(StageOptions options) : options_(std::move(options)) {
   cluster_.bootstrap_servers = servers;
   std::string tenants;
   for (const auto t : options_.tenants) tenants += (tenants.empty() ? "" : ",") + std::to_string(t);
-  simulator_ = std::make_unique<Process>(
-      std::vector<std::string>{STSYNC_PROGRAM, "sim", "--tenants", tenants, "--records", std::to_string(options_.records), "--rate",
-                               fmt::format("{}", options_.rate), "--export-page", std::to_string(options_.export_page), "--config",
-                               config_, "--bootstrap-servers", servers});
+  std::vector<std::string> simulator{STSYNC_PROGRAM,
+                                     "sim",
+                                     "--tenants",
+                                     tenants,
+                                     "--records",
+                                     std::to_string(options_.records),
+                                     "--rate",
+                                     fmt::format("{}", options_.rate),
+                                     "--export-page",
+                                     std::to_string(options_.export_page),
+                                     "--config",
+                                     config_,
+                                     "--bootstrap-servers",
+                                     servers};
+  if (!options_.tls_and_gzip) simulator.insert(simulator.end(), {"--plain", "--no-gzip"});
+  simulator_ = std::make_unique<Process>(std::move(simulator));
   if (!simulator_->wait_for_text("\"url\"", 30s)) throw std::runtime_error("the simulator does not start: " + simulator_->err());
   auto line = simulator_->out();
   line.resize(line.find('\n'));
@@ -85,7 +97,7 @@ Finished Stage::stsync(std::vector<std::string> args, std::chrono::milliseconds 
   return run(command(std::move(args)), timeout);
 }
 
-std::unique_ptr<Process> Stage::start_worker(std::vector<std::string> sets, bool wait, int lanes) {
+std::unique_ptr<Process> Stage::start_worker(std::vector<std::string> sets, bool wait, int lanes) const {
   auto worker = std::make_unique<Process>(command({"worker"}, sets));
   if (wait && !wait_ready(*worker, lanes)) throw std::runtime_error("the worker does not start: " + worker->err());
   return worker;

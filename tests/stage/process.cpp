@@ -1,4 +1,4 @@
-#include "process.hpp"
+#include "stage/process.hpp"
 
 #include <csignal>
 #include <cstdlib>
