@@ -52,6 +52,7 @@ struct SimOptions {
   std::uint64_t seed = 1;
   double rate = 60;
   bool plain = false;
+  bool gzip = true;
   std::string tls_cert, tls_key, config_out;
   std::string bootstrap_servers = "localhost:9092";
   std::size_t export_page = 500;

@@ -32,6 +32,7 @@ awaitable<int> serve(boost::asio::io_context& loop, core::Clock& clock, core::St
   sim::Options options;
   options.listen = o.listen;
   options.plain = o.plain;
+  options.gzip = o.gzip;
   options.tls_cert_file = o.tls_cert;
   options.tls_key_file = o.tls_key;
   options.tenants = o.tenants;

@@ -33,7 +33,7 @@ struct Call {
   }
   bool gzip() const {
     const auto* accept = http::find_header(request.headers, "Accept-Encoding");
-    return accept && accept->find("gzip") != std::string::npos;
+    return world.options.gzip && accept && accept->find("gzip") != std::string::npos;
   }
   /// Everything the body depends on but the fault.
   std::string cache_key() const {

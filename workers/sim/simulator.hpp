@@ -15,6 +15,7 @@ namespace stsync::sim {
 struct Options {
   std::string listen = "127.0.0.1:0";
   bool plain = false;                       ///< HTTP instead of HTTPS
+  bool gzip = true;                         ///< answers are compressed for those who ask
   std::string tls_cert_file, tls_key_file;  ///< empty: a CA and a certificate are made at start
   std::vector<std::int64_t> tenants{1001};
   std::size_t records = 1000;  ///< rows per tenant and resource
