@@ -1,0 +1,54 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stsync::bench {
+
+/// What a process has cost so far.
+struct Cost {
+  double cpu_seconds = 0;      ///< user and system, all threads
+  std::uint64_t peak_rss = 0;  ///< bytes
+};
+/// Of a running process, from /proc; throws when there is none.
+Cost cost_of(int pid);
+
+/// One way of bringing records from the API into Kafka, measured.
+struct Sample {
+  std::uint64_t records = 0, bytes = 0;
+  double wall_seconds = 0;
+  Cost cost;
+  double cpu_per_million() const { return cost.cpu_seconds * 1e6 / static_cast<double>(records); }
+  double records_per_second() const { return static_cast<double>(records) / wall_seconds; }
+};
+
+struct FloorOptions {
+  std::string config;  ///< as `stsync sim --config` writes it
+  std::string resource;
+};
+/// The least that the job can cost: each tenant's feed read over one blocking connection, inflated, cut, and produced with the
+/// same headers by an idempotent producer; no journal, no transactions, no pacing, no metrics. Prints a Sample as JSON.
+int run_floor(const FloorOptions& options);
+
+struct PipelineOptions {
+  std::uint64_t records = 300'000;
+  std::size_t page = 1000;  ///< records of a page
+  int runs = 3;
+  std::string json;  ///< file for the figures
+};
+/// The worker against the floor, over plain HTTP and over TLS with gzip.
+int run_pipeline(const PipelineOptions& options, const std::string& self);
+
+struct QuotaOptions {
+  int seconds = 60;
+  std::string json;
+};
+/// How much of a quota of 60 calls a second the worker uses, and how often it is refused; counted by the server.
+int run_quota(const QuotaOptions& options);
+
+double median(std::vector<double> values);
+/// Writes the text; a name that is empty is nothing to do. Throws when it cannot.
+void write_file(const std::string& name, const std::string& text);
+
+}  // namespace stsync::bench

@@ -1,0 +1,53 @@
+#include <cstdio>
+#include <exception>
+
+#include <CLI/CLI.hpp>
+
+#include "bench.hpp"
+
+namespace stsync::bench {
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app("Measures stsync as a whole process against a real Kafka and the simulator", "scripts/bench");
+  app.require_subcommand(1);
+  int exit = 0;
+
+  PipelineOptions pipeline;
+  auto* cmd = app.add_subcommand("pipeline", "CPU, memory and throughput per record, and their ratio to the least it could cost");
+  cmd->add_option("--records", pipeline.records, "Records of a run, about 1 KB each")
+      ->capture_default_str()
+      ->check(CLI::Range(3, 100'000'000));
+  cmd->add_option("--page", pipeline.page, "Records of a page")->capture_default_str()->check(CLI::Range(1, 5000));
+  cmd->add_option("--runs", pipeline.runs, "Runs of each kind")->capture_default_str()->check(CLI::Range(1, 100));
+  cmd->add_option("--json", pipeline.json, "Also write every figure into this file");
+  cmd->callback([&] { exit = run_pipeline(pipeline, argv[0]); });
+
+  QuotaOptions quota;
+  cmd =
+      app.add_subcommand("quota", "How much of 60 calls a second is used under saturated demand, and how often the server refuses");
+  cmd->add_option("--seconds", quota.seconds, "How long to count")->capture_default_str()->check(CLI::Range(1, 86'400));
+  cmd->add_option("--json", quota.json, "Also write every figure into this file");
+  cmd->callback([&] { exit = run_quota(quota); });
+
+  FloorOptions floor;
+  cmd = app.add_subcommand("floor", "The least the pipeline could cost, as a process of its own")->group("");
+  cmd->add_option("--config", floor.config)->required();
+  cmd->add_option("--resource", floor.resource)->required();
+  cmd->callback([&] { exit = run_floor(floor); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 64;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bench: %s\n", e.what());
+    return 1;
+  }
+  return exit;
+}
+
+}  // namespace
+}  // namespace stsync::bench
+
+int main(int argc, char** argv) { return stsync::bench::run(argc, argv); }
