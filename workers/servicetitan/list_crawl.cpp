@@ -75,7 +75,7 @@ class ListCrawl final : public Crawl {
 
   std::int64_t page_number() const {
     if (state_.splitting() || page_size() == 0) return 1;
-    return state_.offset() / page_size() + 1;
+    return state_.offset() / page_size() + (looking_back_ ? 2 : 1);
   }
 
   static std::optional<std::int64_t> modified(const PageView& view, const codec::Record& record) {
@@ -151,12 +151,12 @@ class ListCrawl final : public Crawl {
     if (!sorted() || !walk(view)) return start_splitting();
     if (!echoed) return core::fail(ErrorKind::malformed, "the page does not tell its pageSize");
     const auto last = last_page(view, *echoed);
+    state_.set_offset((page_number() - 1) * *echoed);  // the page may not begin where one of the size before would have
     state_.set_page_size(*echoed);
     state_.set_located(last || !more);
-    if (last)
-      state_.set_offset(*last);
-    else if (more)
-      state_.set_offset(state_.offset() + *echoed);
+    if (state_.located()) walked_to_ = 0;
+    if (!more) return backward(view, more);
+    state_.set_offset(last ? *last : state_.offset() + *echoed);
     return Step{};
   }
 
@@ -180,6 +180,11 @@ class ListCrawl final : public Crawl {
     if (!size) return core::fail(ErrorKind::malformed, "the page does not tell its pageSize");
     const auto echoed = *size;
     if (echoed != page_size()) return relocate(echoed);
+    if (looking_back_) return look_back(view);
+    if (more && previous_.empty() && holds_published(view)) {
+      looking_back_ = true;
+      return Step{};
+    }
     const bool first_read = state_.lowest_id() == 0 && !read_one_;
     if (first_read && (more || (view.page.records.empty() && state_.offset() > 0))) return seek_end(view, more, echoed);
     Step step;
@@ -200,17 +205,33 @@ class ListCrawl final : public Crawl {
     return step;
   }
 
-  /// Ids strictly ascending, and none above what is published that the page read before did not have.
+  /// Ids strictly ascending, and all before those of the page behind it, but for the rows that moved over from there.
   bool total_order(const PageView& view, std::set<std::int64_t>& ids) const {
     std::optional<std::int64_t> last;
     for (const auto& record : view.page.records) {
       const auto id = codec::json_int(record.key.in(view.body));
       if (!id || *id <= 0 || (last && *id <= *last)) return false;
-      if (!previous_.empty() && state_.lowest_id() != 0 && *id >= state_.lowest_id() && !previous_.contains(*id)) return false;
+      if (!previous_.empty() && *id >= *previous_.begin() && !previous_.contains(*id)) return false;
       last = id;
       ids.insert(*id);
     }
     return true;
+  }
+
+  bool holds_published(const PageView& view) const {
+    return state_.lowest_id() != 0 && std::any_of(view.page.records.begin(), view.page.records.end(), [&](const auto& record) {
+             return codec::json_int(record.key.in(view.body)).value_or(0) >= state_.lowest_id();
+           });
+  }
+
+  /// A successor does not know the page that was read before. Where it meets rows that seem to be published, it looks at that page:
+  /// either they moved over from behind, or there is no order and nothing is known about them.
+  core::Result<Step> look_back(const PageView& view) {
+    looking_back_ = false;
+    std::set<std::int64_t> ids;
+    if (!total_order(view, ids) || (!ids.empty() && *ids.begin() < state_.lowest_id())) return start_splitting();
+    previous_ = std::move(ids);
+    return Step{};
   }
 
   /// The page size is not what the offset was counted in: on with the page that holds the last row not read. It may hold many rows
@@ -222,6 +243,7 @@ class ListCrawl final : public Crawl {
     state_.set_page_size(size);
     state_.set_offset(last_unread / size * size);
     previous_.clear();
+    looking_back_ = false;
     return Step{};
   }
 
@@ -278,6 +300,7 @@ class ListCrawl final : public Crawl {
   bool read_one_ = false;            ///< the end was found and its page read
   std::set<std::int64_t> previous_;  ///< ids of the page read before
   std::int64_t walked_to_ = 0;       ///< highest id seen on the way to the end
+  bool looking_back_ = false;        ///< the next page asked for is the one behind
   int steps_back_ = 0;
   int relocations_ = 0;
 };

@@ -1,0 +1,282 @@
+// The backward crawl against a list that changes, lies and forgets while it is read, with crashes in between.
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "list_server.hpp"
+#include "support/seeds.hpp"
+
+namespace stsync::servicetitan {
+namespace {
+
+using test::ListServer;
+
+constexpr std::int64_t kFrom = 1'700'000'000'000;
+constexpr std::int64_t kTo = kFrom + 10'000'000;
+
+Resource list_resource(int page_size, const std::string& sort = "+Id") {
+  Resource r;
+  r.name = "test.rows";
+  r.feed = Feed::windowed_list;
+  r.path = "/test/v2/tenant/{tenant}/rows";
+  r.page_size = page_size;
+  r.unique_sort = sort;
+  return r;
+}
+
+v1::ListState window(std::int64_t from = kFrom, std::int64_t to = kTo) {
+  v1::ListState state;
+  state.set_from_ms(from);
+  state.set_to_ms(to);
+  return state;
+}
+
+struct Crawled {
+  std::map<std::int64_t, int> published;  ///< how often each id
+  std::vector<std::string> notes;
+  std::optional<core::Error> error;
+  int requests = 0;
+  std::int64_t watermark = 0;
+};
+
+struct Play {
+  std::function<void()> between = [] {};               ///< what happens to the list between two requests
+  std::function<bool()> crash = [] { return false; };  ///< whether the process dies before this page is committed
+};
+
+/// Runs a crawl to its end; what it published is what was committed.
+Crawled crawl(const ListServer& server, const Resource& resource, v1::ListState state, const Play& play, int most_requests) {
+  Crawled out;
+  v1::CrawlState committed;
+  *committed.mutable_list() = std::move(state);
+  auto crawl = make_crawl(resource, committed, {});
+  int failures = 0;
+  for (bool done = false; !done && out.requests < most_requests; ++out.requests) {
+    const auto body = server.answer(crawl->next());
+    play.between();
+    const auto page = codec::cut_page(body, {}).value();
+    auto step = crawl->on_page({body, page});
+    if (!step) {
+      out.error = step.error();
+      if (step.error().kind() != core::ErrorKind::malformed || ++failures > 3) return out;
+      continue;
+    }
+    if (play.crash()) {
+      crawl = make_crawl(resource, committed, {});
+      continue;
+    }
+    failures = 0;
+    out.error.reset();
+    for (const auto i : step->publish) ++out.published[*codec::json_int(page.records[i].key.in(body))];
+    if (!step->note.empty()) out.notes.push_back(step->note);
+    committed = v1::CrawlState();
+    committed.ParseFromString(crawl->state().SerializeAsString());
+    if (play.crash()) crawl = make_crawl(resource, committed, {});
+    done = step->done;
+    if (done) {
+      v1::StreamState stream;
+      crawl->move_cursor(stream);
+      out.watermark = stream.watermark_ms();
+    }
+  }
+  return out;
+}
+
+/// Rows inside and outside the window, no two of the same time.
+void fill(ListServer& server, std::mt19937_64& random, int count, bool with_null) {
+  for (int i = 0; i < count; ++i) {
+    const auto id = 1 + static_cast<std::int64_t>(random() % 1'000'000);
+    const auto where = random() % 10;
+    auto t = kFrom + static_cast<std::int64_t>(random() % (kTo - kFrom));
+    if (where == 0) t = kFrom - 1 - static_cast<std::int64_t>(random() % 1'000'000);
+    if (where == 1) t = kTo + static_cast<std::int64_t>(random() % 1'000'000);
+    server.rows[id] = with_null && where == 2 ? std::nullopt : std::optional(t);
+  }
+}
+
+std::vector<std::int64_t> rows_inside(const ListServer& server) {
+  std::vector<std::int64_t> out;
+  for (const auto& [id, modified] : server.rows)
+    if (modified ? *modified >= kFrom && *modified < kTo : !server.habits.filters) out.push_back(id);
+  return out;
+}
+
+TEST(ListCrawl, OfAQuietListPublishesEveryRowOfTheWindowOnce) {
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(100); ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    ListServer server;
+    const auto page = 1 + static_cast<int>(random() % 20);
+    fill(server, random, static_cast<int>(random() % 150), random() % 2 == 0);
+    server.habits.filters = random() % 3 != 0;
+    server.habits.tells_total = random() % 2 == 0;
+    server.habits.total_error = random() % 4 == 0 ? static_cast<std::int64_t>(random() % 41) - 20 : 0;
+    server.habits.most = random() % 3 == 0 ? 1 + static_cast<std::int64_t>(random() % 10) : 5000;
+    const auto crashes = random() % 3;
+    Play play;
+    if (crashes > 0) play.crash = [&] { return random() % 8 < crashes; };
+    const auto result = crawl(server, list_resource(page), window(), play, 3000);
+    ASSERT_FALSE(result.error) << result.error->message();
+    EXPECT_EQ(result.watermark, kTo);
+    const auto expected = rows_inside(server);
+    EXPECT_EQ(result.published.size(), expected.size());
+    for (const auto id : expected) EXPECT_EQ(result.published.contains(id) ? result.published.at(id) : 0, 1) << id;
+  }
+}
+
+TEST(ListCrawl, LosesNoRowThatStaysWhileOthersChangeVanishAndAppear) {
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(100); ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    ListServer server;
+    const auto page = 2 + static_cast<int>(random() % 20);
+    fill(server, random, 50 + static_cast<int>(random() % 100), false);
+    server.habits.filters = random() % 3 != 0;
+    server.habits.tells_total = random() % 2 == 0;
+    const auto before = server.rows;
+    auto now = kTo + 1'000'000;
+    int changes = 60;
+    Play play;
+    play.crash = [&] { return random() % 12 == 0; };
+    play.between = [&] {
+      if (server.rows.empty() || changes-- <= 0) return;
+      auto row = server.rows.lower_bound(static_cast<std::int64_t>(random() % 1'000'000));
+      if (row == server.rows.end()) row = server.rows.begin();
+      const auto what = random() % 3;
+      if (what == 0) row->second = ++now;
+      if (what == 1) server.rows.erase(row);
+      if (what == 2) server.rows[1'000'000 + ++now % 1'000'000] = now;
+    };
+    const auto result = crawl(server, list_resource(page), window(), play, 3000);
+    ASSERT_FALSE(result.error) << result.error->message();
+    EXPECT_EQ(result.watermark, kTo);
+    for (const auto& [id, modified] : before) {
+      const bool stayed = server.rows.contains(id) && server.rows.at(id) == modified && *modified >= kFrom && *modified < kTo;
+      const auto times = result.published.contains(id) ? result.published.at(id) : 0;
+      if (stayed)
+        EXPECT_EQ(times, 1) << id;
+      else
+        EXPECT_LE(times, 1) << id;
+    }
+  }
+}
+
+TEST(ListCrawl, SplitsTheWindowWhereTheListHasNoUsableOrder) {
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(60); ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    ListServer server;
+    server.habits.sorts = false;
+    const bool claims_to_sort = random() % 2 == 0;
+    const auto page = 1 + static_cast<int>(random() % 20);
+    fill(server, random, static_cast<int>(random() % 150), false);
+    std::map<std::int64_t, bool> times;  // rows of the same millisecond do not fit a page of one
+    std::erase_if(server.rows, [&](const auto& row) { return !times.emplace(*row.second, true).second; });
+    Play play;
+    play.crash = [&] { return random() % 10 == 0; };
+    const auto result = crawl(server, list_resource(page, claims_to_sort ? "+Id" : ""), window(), play, 20'000);
+    ASSERT_FALSE(result.error) << result.error->message();
+    for (const auto id : rows_inside(server)) {
+      ASSERT_TRUE(result.published.contains(id)) << id;
+      // A list that claims to sort may look sorted until some of it was published.
+      if (!claims_to_sort) EXPECT_EQ(result.published.at(id), 1) << id;
+    }
+    EXPECT_EQ(result.published.size(), rows_inside(server).size());
+  }
+}
+
+TEST(ListCrawl, AWindowOpenBelowReachesTheOldestRow) {
+  ListServer server;
+  for (int i = 1; i <= 95; ++i) server.rows[i] = kTo - 1'000LL * i * i * i * i;
+  server.rows[96] = 1;  // 1970
+  const auto sorted = crawl(server, list_resource(10), window(0, kTo), {}, 100);
+  EXPECT_EQ(sorted.published.size(), 96u);
+  server.habits.sorts = false;
+  const auto split = crawl(server, list_resource(10, ""), window(0, kTo), {}, 1000);
+  ASSERT_FALSE(split.error) << split.error->message();
+  EXPECT_EQ(split.published.size(), 96u);
+}
+
+TEST(ListCrawl, GoesOnWhenTheServerChangesItsPageSize) {
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(100); ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    ListServer server;
+    fill(server, random, static_cast<int>(random() % 150), false);
+    server.habits.tells_total = random() % 2 == 0;
+    Play play;
+    play.between = [&] {
+      if (random() % 5 == 0) server.habits.most = 1 + static_cast<std::int64_t>(random() % 20);
+    };
+    play.crash = [&] { return random() % 10 == 0; };
+    const auto result = crawl(server, list_resource(20), window(), play, 3000);
+    ASSERT_FALSE(result.error) << result.error->message();
+    for (const auto id : rows_inside(server)) EXPECT_EQ(result.published.contains(id) ? result.published.at(id) : 0, 1) << id;
+  }
+}
+
+TEST(ListCrawl, OneRequestWhenTheWindowFitsAPage) {
+  ListServer server;
+  for (int i = 1; i <= 10; ++i) server.rows[i] = kFrom + i;
+  const auto result = crawl(server, list_resource(10), window(), {}, 100);
+  EXPECT_EQ(result.requests, 1);
+  EXPECT_EQ(result.published.size(), 10u);
+}
+
+TEST(ListCrawl, ReadsEachPageOnceAndTheFirstTwice) {
+  ListServer server;
+  for (int i = 1; i <= 1000; ++i) server.rows[i] = kFrom + i;
+  const auto result = crawl(server, list_resource(10), window(), {}, 1000);
+  EXPECT_EQ(result.requests, 101);
+}
+
+TEST(ListCrawl, SaysThatAFilterHasNoEffect) {
+  ListServer server;
+  server.habits.filters = false;
+  server.rows = {{1, kFrom - 1}, {2, kFrom}, {3, kTo - 1}, {4, kTo}};
+  const auto result = crawl(server, list_resource(10), window(), {}, 100);
+  EXPECT_THAT(result.notes, ::testing::ElementsAre("test.rows: the modified window has no effect, the list is read whole"));
+  EXPECT_THAT(result.published, ::testing::ElementsAre(::testing::Pair(2, 1), ::testing::Pair(3, 1)));
+}
+
+TEST(ListCrawl, GivesUpWhereNothingTellsRowsApart) {
+  ListServer server;
+  server.habits.sorts = false;
+  for (int i = 1; i <= 11; ++i) server.rows[i] = kFrom + 5;
+  auto result = crawl(server, list_resource(10, ""), window(), {}, 1000);
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.error->kind(), core::ErrorKind::unstable_list);
+  EXPECT_THAT(result.error->message(), ::testing::HasSubstr("more than a page of rows changed at 2023-11-14T22:13:20.005Z"));
+  server.habits.filters = false;
+  server.rows[12] = kFrom - 5;
+  result = crawl(server, list_resource(10, ""), window(), {}, 1000);
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.error->kind(), core::ErrorKind::unstable_list);
+}
+
+TEST(ListCrawl, NeverTrustsAnEnvelopeThatMakesNoSense) {
+  const std::vector<std::string> bodies{
+      R"({"data":[]})",
+      R"({"hasMore":false})",
+      R"({"hasMore":"false","data":[]})",
+      R"({"hasMore":true,"data":[]})",
+      R"({"hasMore":true,"page":1,"data":[{"id":1}]})",
+      R"({"hasMore":true,"page":1,"pageSize":0,"data":[{"id":1}]})",
+      R"({"hasMore":true,"page":1,"pageSize":-5,"totalCount":10,"data":[{"id":1}]})",
+      R"({"hasMore":true,"page":1,"pageSize":9223372036854775807,"totalCount":10,"data":[{"id":1}]})",
+  };
+  for (const auto& body : bodies) {
+    v1::CrawlState state;
+    *state.mutable_list() = window();
+    auto crawl = make_crawl(list_resource(10), state, {});
+    const auto page = codec::cut_page(body, {}).value();
+    const auto step = crawl->on_page({body, page});
+    ASSERT_FALSE(step) << body;
+    EXPECT_EQ(step.error().kind(), core::ErrorKind::malformed) << body;
+    EXPECT_EQ(crawl->state().SerializeAsString(), state.SerializeAsString()) << body << ": nothing may have moved";
+  }
+}
+
+}  // namespace
+}  // namespace stsync::servicetitan
