@@ -6,11 +6,12 @@
 namespace stsync::limits {
 
 /// Even pacing (generic cell rate algorithm with a burst of one): the pure part of a limit. It aims a little below the quota,
-/// because calls that leave evenly arrive with jitter: at 99 % sixty calls take 1.0101 s, so 10 ms of jitter do no harm.
+/// because calls that leave evenly arrive with jitter: at 98 % sixty-one calls span 1.0204 s, so a call may arrive 20 ms later than
+/// the others and no second holds more than sixty. (At 99 %, 10 ms, a busy machine met one refusal in 3,500 calls.)
 class Gcra {
  public:
-  static constexpr double kUse = 0.99;
-  /// A timer that fires late may be made up for by this much, half of what the jitter leaves.
+  static constexpr double kUse = 0.98;
+  /// A timer that fires late may be made up for by this much, a quarter of what the jitter leaves.
   static constexpr core::Duration kCatchUp = std::chrono::milliseconds(5);
 
   explicit Gcra(double per_second) : limit_(per_second) {}
