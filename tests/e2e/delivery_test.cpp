@@ -48,11 +48,12 @@ TEST(Delivery, IncrementalGoesOnAfterARestart) {
   EXPECT_NE(campaigns.out.find("\"records\":3"), std::string::npos) << campaigns.out;
 }
 
-TEST(Delivery, KilledTwentyTimesNothingLostOrDoubled) {
+/// Kills the worker at random moments while three tenants are read.
+void kill_again_and_again(std::uint64_t seed) {
   // Slow enough that twenty kills happen while there is work: about 45 s of calls for each tenant.
   constexpr int kKills = 20;
   Stage stage({.tenants = {1001, 1002, 1003}, .records = 4167, .rate = 20, .export_page = 50, .sets = {"kafka.partitions=3"}});
-  std::mt19937 random(20261123);
+  std::mt19937_64 random(seed);
   auto worker = stage.start_worker();
   std::vector<std::unique_ptr<Process>> followers;
   for (const auto tenant : {1001, 1002, 1003}) followers.push_back(std::make_unique<Process>(stage.command(full_sync(tenant))));
@@ -77,8 +78,15 @@ TEST(Delivery, KilledTwentyTimesNothingLostOrDoubled) {
     EXPECT_LE(extra, 2 * kKills) << row.at("tenant") << " " << row.at("resource");
     refetched += extra;
   }
-  std::printf("records 200016, kills %d, pages fetched again %lld\n", kKills, static_cast<long long>(refetched));
+  std::printf("seed %llu: records 200016, kills %d, pages fetched again %lld\n", static_cast<unsigned long long>(seed), kKills,
+              static_cast<long long>(refetched));
 }
+
+TEST(Delivery, KilledTwentyTimesNothingLostOrDoubled) { kill_again_and_again(20261123); }
+
+class Kills : public ::testing::TestWithParam<std::uint64_t> {};
+TEST_P(Kills, AtOtherMomentsNothingLostOrDoubled) { kill_again_and_again(GetParam()); }
+INSTANTIATE_TEST_SUITE_P(Long, Kills, ::testing::Values(1, 2, 3, 4, 5));
 
 }  // namespace
 }  // namespace stsync::test
