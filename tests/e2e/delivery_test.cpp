@@ -30,6 +30,15 @@ TEST(Delivery, EveryResourceOnceAndByteForByte) {
   expect_everything_once(stage);
 }
 
+TEST(Delivery, ACommandMayComeRightAfterItsTopicsAndBeforeAnyWorker) {
+  Stage stage({.records = 50, .partitions = 12});
+  Process follower(stage.command(full_sync(1001)));
+  ASSERT_TRUE(follower.wait_for_text("sent, waiting", 30s)) << follower.err();
+  const auto worker = stage.start_worker();
+  EXPECT_EQ(follower.wait(60s), 0) << follower.err();
+  expect_everything_once(stage);
+}
+
 TEST(Delivery, IncrementalGoesOnAfterARestart) {
   Stage stage({.records = 300});
   auto worker = stage.start_worker();

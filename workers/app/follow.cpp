@@ -183,6 +183,9 @@ int send_commands(const config::Config& config, const std::vector<v1::Command>& 
     for (const auto& id : ids) std::printf("%s\n", id.c_str());
     return Exit::ok;
   }
+  complain(fmt::format("{} sent, waiting for what becomes of {}",
+                       ids.size() == 1 ? "the command was" : std::to_string(ids.size()) + " commands were",
+                       ids.size() == 1 ? "it" : "them"));
   Progress progress(ids);
   return follow(*reader, progress, ids.size());
 }

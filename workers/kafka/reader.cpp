@@ -1,6 +1,7 @@
 #include "kafka/reader.hpp"
 
 #include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -55,6 +56,22 @@ core::Result<std::map<std::string, int>> partition_counts(rd_kafka_t* client, co
   return wanted;
 }
 
+/// First and next offset of a partition. A topic made a moment ago, or one that changes its leader, is asked again.
+core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(rd_kafka_t* client, const std::string& topic, std::int32_t partition,
+                                                               Clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::max<std::int64_t>((deadline - Clock::now()) / milliseconds(1), 1);
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    const auto code = rd_kafka_query_watermark_offsets(client, topic.c_str(), partition, &low, &high, static_cast<int>(left));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::pair(low, high);
+    const bool passes = code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+                        code == RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE || code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
+    if (!passes || Clock::now() > deadline) return core::fail(to_error(code, fmt::format("offsets of {}-{}", topic, partition)));
+    rd_kafka_poll(client, 100);
+  }
+}
+
 class TopicReader final : public Reader {
  public:
   explicit TopicReader(Cluster cluster) : cluster_(std::move(cluster)) {}
@@ -64,18 +81,16 @@ class TopicReader final : public Reader {
     if (!client) return core::fail(client.error());
     client_ = std::move(*client);
     rd_kafka_poll_set_consumer(client_.get());
+    const auto deadline = Clock::now() + timeout;
     const auto counts = partition_counts(client_.get(), topics, timeout);
     if (!counts) return core::fail(counts.error());
     const PartitionsHandle list(rd_kafka_topic_partition_list_new(8));
     for (const auto& [topic, count] : *counts)
       for (int p = 0; p < count; ++p) {
-        std::int64_t low = 0;
-        std::int64_t high = 0;
         // Resolved now, so that nothing written after this call is missed.
-        const auto code =
-            rd_kafka_query_watermark_offsets(client_.get(), topic.c_str(), p, &low, &high, static_cast<int>(timeout.count()));
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "offsets of " + topic));
-        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), p)->offset = from == From::end ? high : low;
+        const auto marks = watermarks(client_.get(), topic, p, deadline);
+        if (!marks) return core::fail(marks.error());
+        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), p)->offset = from == From::end ? marks->second : marks->first;
       }
     const auto code = rd_kafka_assign(client_.get(), list.get());
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "assign"));
@@ -117,8 +132,9 @@ core::Result<void> read_to_end(const Cluster& cluster, const std::string& topic,
   {
     const auto asker = make_consumer(cluster, "read_uncommitted");
     if (!asker) return core::fail(asker.error());
-    const auto code = rd_kafka_query_watermark_offsets(asker->get(), topic.c_str(), partition, &low, &end, left());
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, fmt::format("end of {}-{}", topic, partition)));
+    const auto marks = watermarks(asker->get(), topic, partition, deadline);
+    if (!marks) return core::fail(marks.error());
+    std::tie(low, end) = *marks;
   }
   if (low >= end) return {};
   const auto reader = make_consumer(cluster, "read_committed");
