@@ -7,7 +7,7 @@ elseif(STSYNC_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
   add_link_options(-fsanitize=thread)
   add_library(stsync_tsan_threads OBJECT "${CMAKE_CURRENT_LIST_DIR}/tsan_threads.c")
-  target_compile_options(stsync_tsan_threads PRIVATE -std=c17)
+  target_compile_options(stsync_tsan_threads PRIVATE -std=gnu17)
 elseif(STSYNC_SANITIZE STREQUAL "fuzzer")
   add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer
     "-fsanitize-ignorelist=${CMAKE_CURRENT_LIST_DIR}/sanitizer_ignore.txt")

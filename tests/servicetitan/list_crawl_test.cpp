@@ -269,7 +269,8 @@ TEST(ListCrawl, NeverTrustsAnEnvelopeThatMakesNoSense) {
   for (const auto& body : bodies) {
     v1::CrawlState state;
     *state.mutable_list() = window();
-    auto crawl = make_crawl(list_resource(10), state, {});
+    const auto resource = list_resource(10);
+    auto crawl = make_crawl(resource, state, {});
     const auto page = codec::cut_page(body, {}).value();
     const auto step = crawl->on_page({body, page});
     ASSERT_FALSE(step) << body;
