@@ -97,8 +97,7 @@ TEST(Bucket, NeverGrantsTwoAtOnceEvenAfterALongPause) {
   std::vector<int> order;
   for (int i = 0; i < 50; ++i) play.tasks.spawn("caller", play.call_once(i, order, play.stop));
   play.clock.run_for(10s);
-  for (std::size_t i = 1; i < play.granted.size(); ++i)
-    EXPECT_GE(play.granted[i] - play.granted[i - 1], 1s / 60 - 5ms) << i;
+  for (std::size_t i = 1; i < play.granted.size(); ++i) EXPECT_GE(play.granted[i] - play.granted[i - 1], 1s / 60 - 5ms) << i;
   play.end();
 }
 
@@ -114,8 +113,7 @@ TEST(Bucket, ARefusalFreezesEveryCallerAndReleasesThemEvenly) {
   ASSERT_GT(play.granted.size(), before + 1);
   // The first in line was on its way to its slot when the refusal came; nobody else leaves.
   EXPECT_GE(play.granted[before] - frozen, 7s);
-  for (auto i = before + 1; i < play.granted.size(); ++i)
-    EXPECT_GE(play.granted[i] - play.granted[i - 1], 1s / 60 - 5ms);
+  for (auto i = before + 1; i < play.granted.size(); ++i) EXPECT_GE(play.granted[i] - play.granted[i - 1], 1s / 60 - 5ms);
   play.end();
 }
 
