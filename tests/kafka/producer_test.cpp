@@ -284,5 +284,21 @@ TEST(Producer, SaysWhatWasNotDeliveredAndGoesOn) {
   EXPECT_TRUE(sent) << sent.error().message();
 }
 
+TEST(Producer, ThatGaveUpDoesNotSendItLater) {
+  // What was reported as failed is sent again by its user: a copy that comes late would make two commands of one.
+  Broker broker;
+  broker.create("records");
+  auto producer = make_producer(broker.cluster()).value();
+  ASSERT_TRUE(producer->send({{"records", 0, "first", "v"}}, 30s));
+  broker.lose_topic("records");
+  EXPECT_FALSE(producer->send({{"records", 0, "late", "v"}}, 50ms));
+  broker.find_topic("records");
+  const auto sent = producer->send({{"records", 0, "next", "v"}}, 30s);
+  EXPECT_TRUE(sent) << sent.error().message();
+  std::vector<std::string> keys;
+  ASSERT_TRUE(read_to_end(broker.cluster(), "records", 0, 30s, [&](const Message& m) { keys.push_back(*m.key); }));
+  EXPECT_THAT(keys, ElementsAre("first", "next"));
+}
+
 }  // namespace
 }  // namespace stsync::kafka

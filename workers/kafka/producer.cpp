@@ -288,6 +288,18 @@ class Plain final : public Producer {
   }
 
   core::Result<void> send(const std::vector<OwnedMessage>& messages, milliseconds timeout) override {
+    failure_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+    auto sent = deliver(messages, timeout);
+    if (!sent) {
+      // Reported as failed, so nothing of it may follow later: its user may send it again.
+      rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+      rd_kafka_flush(client_.get(), 1000);
+    }
+    return sent;
+  }
+
+ private:
+  core::Result<void> deliver(const std::vector<OwnedMessage>& messages, milliseconds timeout) {
     const auto deadline = Clock::now() + timeout;
     std::vector<std::pair<std::string_view, std::string_view>> headers;
     for (const auto& m : messages) {
@@ -304,12 +316,10 @@ class Plain final : public Producer {
     }
     const auto code = rd_kafka_flush(client_.get(), static_cast<int>(timeout.count()));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "flush"));
-    if (failure_ != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return core::fail(to_error(std::exchange(failure_, RD_KAFKA_RESP_ERR_NO_ERROR), "produce"));
+    if (failure_ != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(failure_, "produce"));
     return {};
   }
 
- private:
   const Cluster cluster_;
   rd_kafka_resp_err_t failure_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   ClientHandle client_;
