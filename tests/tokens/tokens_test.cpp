@@ -24,7 +24,7 @@ struct FakeSource final : TokenSource {
     ++calls;
     const auto signal = clock.make_signal();
     const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
-    if (co_await signal->wait_until(clock.now() + takes) == core::Wake::notified)
+    if (takes > Duration(0) && co_await signal->wait_until(clock.now() + takes) == core::Wake::notified)
       co_return core::fail(ErrorKind::cancelled, "stopped");
     if (failure) co_return core::fail(*failure);
     co_return Fetched{core::Secret("token " + std::to_string(calls) + " of " + account.app), life};
@@ -72,6 +72,18 @@ TEST(Tokens, AThousandCallersOneFetch) {
   ASSERT_EQ(answers.size(), 1000u);
   EXPECT_EQ(play.source.calls, 1);
   for (const auto& a : answers) EXPECT_EQ(a.value().text.reveal(), "token 1 of acme");
+}
+
+TEST(Tokens, ASourceThatAnswersAtOnceIsBelieved) {
+  Play play;
+  play.source.takes = 0s;
+  EXPECT_EQ(play.text(), "token 1 of acme");
+  play.clock.run_for(730s);
+  EXPECT_EQ(play.text(), "token 2 of acme");
+  play.tokens.drop(play.account, play.get().value().generation);
+  play.source.failure = core::Error(ErrorKind::server, "down");
+  EXPECT_EQ(play.get().error().message(), "down");
+  EXPECT_EQ(play.source.calls, 3);
 }
 
 TEST(Tokens, EveryAppAndTenantHasItsOwn) {

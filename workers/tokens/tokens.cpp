@@ -58,6 +58,7 @@ boost::asio::awaitable<core::Result<Token>> Tokens::get(Account account, core::S
     if (may_ask && (!good || now >= e.renew_at)) {
       e.fetching = true;
       fetches_.spawn("token of " + account.app + ":" + std::to_string(account.tenant), fetch(account));
+      if (!e.fetching) continue;  // answered at once: what was known before does not hold any more
     }
     if (good) co_return Token{*e.token, e.generation};
     if (!e.fetching) {
