@@ -1,0 +1,334 @@
+// One page of the API, repeated until it can be used: what goes out, what is tried again, what is waited for. In virtual time.
+#include "servicetitan/api.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
+
+#include "codec/gzip.hpp"
+#include "core/task_group.hpp"
+#include "support/virtual_clock.hpp"
+#include "vendor.hpp"
+
+namespace stsync::servicetitan {
+namespace {
+
+using boost::asio::awaitable;
+using core::Duration;
+using core::ErrorKind;
+using core::Result;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using namespace std::chrono_literals;
+
+constexpr const char* kPage = R"({"hasMore":false,"continueFrom":"x","data":[{"id":1},{"id":2}]})";
+
+Result<http::Response> answer(int status, std::string body, http::Headers headers = {}) {
+  return http::Response{status, std::move(headers), std::move(body)};
+}
+
+struct Watcher final : CallObserver {
+  void throttled(const core::Error&) override { ++throttles; }
+  void retrying(const core::Error&, Duration wait) override { waits.push_back(wait); }
+  bool may_call() override { return leased; }
+  int throttles = 0;
+  std::vector<Duration> waits;
+  bool leased = true;
+};
+
+config::Config two_tenants() {
+  config::Config c;
+  c.environments["local"] = {"local", "https://api.example:8443", "https://auth.example/connect/token", ""};
+  config::App app;
+  app.name = "acme";
+  app.app_key.value = core::Secret("ak1.secret");
+  app.limits.requests_per_second = 60;
+  for (const std::int64_t id : {1001, 1002}) {
+    config::Tenant tenant;
+    tenant.id = id;
+    tenant.environment = "local";
+    app.tenants.push_back(tenant);
+  }
+  c.apps.push_back(app);
+  return c;
+}
+
+struct ApiTest : ::testing::Test {
+  ApiTest() {
+    auto owned = std::make_unique<test::Vendor>(clock);
+    vendor = owned.get();
+    vendor->answer = [](const auto&) { return answer(200, kPage); };
+    clients["local"] = std::move(owned);
+    resource.name = "jpm.jobs";
+    resource.path = "/jpm/v2/tenant/{tenant}/export/jobs";
+  }
+  ~ApiTest() override {
+    stop.request_stop();
+    tasks.spawn("close", tokens.close());
+    clock.run_for(10min);
+    EXPECT_TRUE(tasks.running().empty());
+  }
+  awaitable<void> get(Query query) {
+    result = co_await api.get_page(account, resource, std::move(query), log, watcher, stop.token());
+  }
+  void start(Query query = {}) {
+    result.reset();
+    tasks.spawn("page", get(std::move(query)));
+    clock.run_for(0s);
+  }
+  const Result<FetchedPage>& page(Duration limit = 1h) {
+    start();
+    EXPECT_TRUE(clock.run_until([&] { return result.has_value(); }, limit));
+    return *result;
+  }
+  /// The first answers are these, all others the usual page.
+  void first(std::deque<Result<http::Response>> answers) {
+    vendor->answer = [answers = std::move(answers)](const auto&) mutable {
+      if (answers.empty()) return answer(200, kPage);
+      auto a = std::move(answers.front());
+      answers.pop_front();
+      return a;
+    };
+  }
+  const std::string* sent(std::size_t i, const char* name) { return http::find_header(vendor->seen.at(i).request.headers, name); }
+
+  boost::asio::io_context loop;
+  stsync::test::VirtualClock clock{loop};
+  core::Rng rng{5};
+  config::Config config = two_tenants();
+  std::map<std::string, std::unique_ptr<http::Client>> clients;
+  test::Vendor* vendor = nullptr;
+  test::TokenDesk desk;
+  tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
+  limits::Limiter limiter{clock};
+  telemetry::Metrics metrics{true};
+  core::ThreadPool helpers{"helpers", 1};
+  Api api{{clock, rng, config, clients, tokens, limiter, metrics, helpers, 1u << 20}};
+  core::TaskGroup tasks{loop.get_executor(), clock};
+  core::StopSource stop;
+  tokens::Account account{"acme", 1001};
+  Resource resource;
+  CallLog log;
+  Watcher watcher;
+  std::optional<Result<FetchedPage>> result;
+};
+
+TEST_F(ApiTest, SendsWhatTheVendorWants) {
+  start({{"from", "a+b/c=ü"}, {"sort", "+Id"}});
+  clock.run_for(1s);
+  ASSERT_TRUE(result && *result);
+  EXPECT_EQ((*result)->page.records.size(), 2u);
+  EXPECT_EQ(*(*result)->body, kPage);
+  ASSERT_EQ(vendor->seen.size(), 1u);
+  const auto& request = vendor->seen[0].request;
+  EXPECT_EQ(vendor->last_origin.text(), "https://api.example:8443");
+  EXPECT_EQ(request.method, "GET");
+  EXPECT_EQ(request.target, "/jpm/v2/tenant/1001/export/jobs?from=a%2Bb%2Fc%3D%C3%BC&sort=%2BId");
+  EXPECT_THAT(request.headers,
+              ::testing::UnorderedElementsAre(Pair("Accept", "application/json"), Pair("Accept-Encoding", "gzip"),
+                                              Pair("ST-App-Key", "ak1.secret"), Pair("Authorization", "Bearer t1")));
+  EXPECT_EQ(vendor->seen[0].limits.max_body, 1u << 20);
+  EXPECT_EQ(log.calls, 1);
+}
+
+TEST_F(ApiTest, ARefusedTokenIsReplacedOnce) {
+  first({answer(401, "")});
+  EXPECT_TRUE(page());
+  ASSERT_EQ(vendor->seen.size(), 2u);
+  EXPECT_EQ(*sent(0, "Authorization"), "Bearer t1");
+  EXPECT_EQ(*sent(1, "Authorization"), "Bearer t2");
+  EXPECT_EQ(log.retries, 0);
+}
+
+TEST_F(ApiTest, AnAccountThatStaysRefusedIsReportedAfterTheSecondTime) {
+  vendor->answer = [](const auto&) { return answer(401, R"({"title":"Application key not present"})"); };
+  const auto& refused = page();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::unauthorized);
+  EXPECT_EQ(refused.error().message(), "HTTP 401: Application key not present");
+  EXPECT_EQ(vendor->seen.size(), 2u);
+}
+
+TEST_F(ApiTest, A429HoldsTheWholeQuotaAndThenTheSameCallIsMade) {
+  first({answer(429, "", {{"Retry-After", "7"}}), answer(429, R"({"title":"Try again in 3 seconds."})")});
+  EXPECT_TRUE(page());
+  ASSERT_EQ(vendor->seen.size(), 3u);
+  EXPECT_GE(vendor->seen[1].at - vendor->seen[0].at, 7s);
+  EXPECT_LE(vendor->seen[1].at - vendor->seen[0].at, 7200ms);
+  EXPECT_GE(vendor->seen[2].at - vendor->seen[1].at, 3s);
+  EXPECT_EQ(vendor->seen[2].request.target, vendor->seen[0].request.target);
+  EXPECT_EQ(log.throttled, 2);
+  EXPECT_EQ(log.retries, 0) << "a refusal is no failure";
+  EXPECT_EQ(watcher.throttles, 2);
+}
+
+TEST_F(ApiTest, ATokenEndpointThatIsDownIsWaitedFor) {
+  desk.failures = 3;
+  EXPECT_TRUE(page());
+  EXPECT_EQ(desk.fetches, 4);
+}
+
+TEST_F(ApiTest, ARefusedClientCostsNoCallAndSaysWhenToAskAgain) {
+  desk.failure = core::Error(ErrorKind::unauthorized, "the token endpoint refuses the client: 400 invalid_client");
+  desk.failures = 1000;
+  const auto start = clock.now();
+  const auto& refused = page();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::unauthorized);
+  EXPECT_TRUE(refused.error().retry_after());
+  EXPECT_EQ(clock.now(), start) << "the job waits, not the call";
+  EXPECT_EQ(desk.fetches, 1);
+  EXPECT_TRUE(vendor->seen.empty());
+}
+
+TEST_F(ApiTest, TroubleOutsideIsTriedAgainForMinutesAndThenReported) {
+  for (const auto& trouble : std::vector<Result<http::Response>>{
+           answer(503, "<html>"), core::fail(ErrorKind::timeout, "no answer"),
+           answer(409, R"({"title":"The service is suspended for maintenance. Please try again later."})")}) {
+    vendor->answer = [&](const auto&) { return trouble; };
+    vendor->seen.clear();
+    log = {};
+    watcher.waits.clear();
+    const auto start = clock.now();
+    ASSERT_FALSE(page());
+    EXPECT_EQ(vendor->seen.size(), 1u + kMaxRetries);
+    EXPECT_EQ(log.retries, kMaxRetries);
+    EXPECT_THAT(watcher.waits, ::testing::SizeIs(kMaxRetries));
+    EXPECT_GE(clock.now() - start, 30s);
+    EXPECT_LE(clock.now() - start, 8min);
+  }
+}
+
+TEST_F(ApiTest, AnUnreachableHostIsTriedAgain) {
+  vendor->unreachable = true;
+  start();
+  clock.run_for(3s);
+  EXPECT_FALSE(result);
+  vendor->unreachable = false;
+  EXPECT_TRUE(clock.run_until([&] { return result.has_value(); }, 1h));
+  EXPECT_TRUE(*result);
+  EXPECT_EQ(log.calls, 1) << "what never left is no call";
+}
+
+TEST_F(ApiTest, WhatWillFailAgainIsAskedOnce) {
+  for (const int status : {400, 403, 404, 409, 422}) {
+    vendor->answer = [&](const auto&) { return answer(status, ""); };
+    vendor->seen.clear();
+    const auto& refused = page();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().http_status(), status);
+    EXPECT_EQ(vendor->seen.size(), 1u) << status;
+  }
+}
+
+TEST_F(ApiTest, AnAnswerThatCannotBeReadIsAskedForAFewTimes) {
+  for (const char* body : {"", "<html>", R"({"hasMore":false,"data":[1]})", R"({"data":[{"id":1})"}) {
+    vendor->answer = [&](const auto&) { return answer(200, body); };
+    vendor->seen.clear();
+    const auto& bad = page();
+    ASSERT_FALSE(bad) << body;
+    EXPECT_EQ(bad.error().kind(), ErrorKind::malformed);
+    EXPECT_EQ(vendor->seen.size(), 1u + kMaxBadPages);
+  }
+}
+
+TEST_F(ApiTest, AConnectionThatWasClosedIsReplacedAtOnce) {
+  vendor->all_stale = true;
+  const auto start = clock.now();
+  EXPECT_TRUE(page());
+  ASSERT_EQ(vendor->seen.size(), 2u);
+  EXPECT_FALSE(vendor->seen[0].fresh);
+  EXPECT_TRUE(vendor->seen[1].fresh);
+  EXPECT_EQ(log.retries, 0);
+  EXPECT_EQ(log.calls, 2) << "the vendor may have counted both";
+  EXPECT_LE(clock.now() - start, 200ms);
+}
+
+TEST_F(ApiTest, WithoutTheLeaseNothingIsSent) {
+  watcher.leased = false;
+  start();
+  clock.run_for(1min);
+  EXPECT_TRUE(vendor->seen.empty());
+  EXPECT_EQ(desk.fetches, 0);
+  watcher.leased = true;
+  clock.run_for(1s);
+  EXPECT_TRUE(result && *result);
+}
+
+TEST_F(ApiTest, StopsAtOnceWhateverItWaitsFor) {
+  const std::vector<std::pair<const char*, std::function<void()>>> places{
+      {"lease", [&] { watcher.leased = false; }},
+      {"answer",
+       [&] {
+         watcher.leased = true;
+         vendor->takes = 1h;
+       }},
+      {"back-off",
+       [&] {
+         vendor->takes = 0s;
+         vendor->answer = [](const auto&) { return answer(500, ""); };
+       }},
+      {"quota", [&] { api.bucket(account).refused(5min); }},
+  };
+  for (const auto& [name, arrange] : places) {
+    arrange();
+    stop = core::StopSource();
+    start();
+    clock.run_for(name == std::string("back-off") ? 30s : 1s);
+    ASSERT_FALSE(result) << name;
+    const auto before = clock.now();
+    stop.request_stop();
+    clock.run_for(0s);
+    ASSERT_TRUE(result) << name;
+    ASSERT_FALSE(*result);
+    EXPECT_EQ(result->error().kind(), ErrorKind::cancelled) << name;
+    EXPECT_EQ(clock.now(), before);
+  }
+}
+
+TEST_F(ApiTest, CompressedPagesAreInflatedUpToTheLimit) {
+  const auto compressed = [&](const std::string& text) {
+    vendor->answer = [text](const auto&) { return answer(200, codec::gzip(text), {{"content-encoding", "gzip"}}); };
+    start();
+    clock.run_for(1s);
+    while (!result) loop.restart(), loop.run_one();  // another thread inflates it
+  };
+  compressed(kPage);
+  ASSERT_TRUE(*result) << result->error().message();
+  EXPECT_EQ(*(*result)->body, kPage);
+  vendor->seen.clear();
+  compressed(R"({"hasMore":false,"data":[{"id":")" + std::string(2u << 20, 'x') + R"("}]})");
+  ASSERT_FALSE(*result);
+  EXPECT_EQ(result->error().kind(), ErrorKind::too_large);
+  EXPECT_EQ(vendor->seen.size(), 1u);
+}
+
+TEST_F(ApiTest, TimeIsTheVendorsWhereItIsBehind) {
+  const auto after = [&](const char* date) {
+    vendor->answer = [date](const auto&) { return answer(200, kPage, {{"Date", date}}); };
+    EXPECT_TRUE(page());
+    return (clock.wall_now() - api.vendor_now()) / 1s;
+  };
+  // The clock starts at Thu, 01 Jan 2026 00:00:00.
+  EXPECT_EQ(after("Thu, 01 Jan 2026 00:00:00 GMT"), 0) << "a Date is whole seconds";
+  EXPECT_EQ(after("Wed, 31 Dec 2025 23:59:00 GMT"), 59);
+  EXPECT_EQ(after("Thu, 01 Jan 2026 09:00:00 GMT"), 0) << "never ahead of our own";
+  EXPECT_EQ(after("Wed, 31 Dec 2025 23:59:00 GMT"), 59);
+  EXPECT_EQ(after("yesterday"), 59);
+}
+
+TEST_F(ApiTest, AQuotaBelongsToTheTenantOrTheApp) {
+  EXPECT_NE(&api.bucket({"acme", 1001}), &api.bucket({"acme", 1002}));
+  EXPECT_NEAR(api.bucket({"acme", 1001}).rate(), 60 * limits::Gcra::kUse, 0.01);
+}
+
+TEST_F(ApiTest, AQuotaOfTheAppIsSharedAndDividedByTheWorkers) {
+  config.apps[0].limits.scope = "app";
+  config.expected_workers = 3;
+  EXPECT_EQ(&api.bucket({"acme", 1001}), &api.bucket({"acme", 1002}));
+  EXPECT_NEAR(api.bucket({"acme", 1001}).rate(), 20 * limits::Gcra::kUse, 0.01);
+}
+
+}  // namespace
+}  // namespace stsync::servicetitan
