@@ -163,6 +163,15 @@ TEST_F(ApiTest, A429HoldsTheWholeQuotaAndThenTheSameCallIsMade) {
   EXPECT_EQ(watcher.throttles, 2);
 }
 
+TEST_F(ApiTest, ATokenEndpointThatIsThrottledIsWaitedFor) {
+  desk.failure = core::Error(ErrorKind::throttled, "the token endpoint answered 429");
+  desk.failures = 5;
+  const auto& got = page();
+  ASSERT_TRUE(got) << got.error().message();
+  EXPECT_EQ(desk.fetches, 6);
+  EXPECT_LE(watcher.throttles, 20) << "the user hears of it, but not a thousand times";
+}
+
 TEST_F(ApiTest, ATokenEndpointThatIsDownIsWaitedFor) {
   desk.failures = 3;
   EXPECT_TRUE(page());

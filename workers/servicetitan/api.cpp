@@ -75,6 +75,9 @@ boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account accoun
         co_return page;
       case Remedy::slow_down:
         observer.throttled(page.error());
+        // The bucket would hold the next call; a throttled token endpoint has none and turns every caller away at once.
+        if (!co_await wait(page.error().retry_after().value_or(std::chrono::milliseconds(0)), stop))
+          co_return core::fail(ErrorKind::cancelled, "stopped");
         break;
       case Remedy::new_token:
         break;
