@@ -313,6 +313,30 @@ TEST_F(ApiTest, CompressedPagesAreInflatedUpToTheLimit) {
   EXPECT_EQ(vendor->seen.size(), 1u);
 }
 
+TEST_F(ApiTest, ACompressedRefusalIsUnderstood) {
+  // Accept-Encoding holds for errors, too.
+  const http::Headers gzip{{"Content-Encoding", "gzip"}};
+  first({answer(409, codec::gzip(R"({"title":"The service is suspended for maintenance. Please try again later."})"), gzip),
+         answer(429, codec::gzip(R"({"statusCode":429,"message":"Rate limit is exceeded. Try again in 20 seconds."})"), gzip)});
+  const auto& got = page();
+  ASSERT_TRUE(got) << got.error().message();
+  ASSERT_EQ(vendor->seen.size(), 3u);
+  EXPECT_GE(vendor->seen[2].at - vendor->seen[1].at, 20s);
+  vendor->answer = [&](const auto&) { return answer(403, codec::gzip(R"({"title":"Scope validation failed"})"), gzip); };
+  EXPECT_EQ(page().error().message(), "HTTP 403: Scope validation failed");
+}
+
+TEST_F(ApiTest, AnErrorThatDoesNotInflateIsStillAnError) {
+  const http::Headers gzip{{"Content-Encoding", "gzip"}};
+  for (const auto& body : {std::string("no gzip"), codec::gzip(std::string(10u << 20, 'x'))}) {
+    vendor->answer = [&](const auto&) { return answer(403, body, gzip); };
+    const auto& refused = page();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::forbidden);
+    EXPECT_EQ(refused.error().message(), "HTTP 403");
+  }
+}
+
 TEST_F(ApiTest, TimeIsTheVendorsWhereItIsBehind) {
   const auto after = [&](const char* date) {
     vendor->answer = [date](const auto&) { return answer(200, kPage, {{"Date", date}}); };

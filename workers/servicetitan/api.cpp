@@ -32,6 +32,13 @@ Result<FetchedPage> inflate_and_cut(http::Response response, const codec::Record
   return FetchedPage{std::make_shared<const std::string>(std::move(body)), std::move(*page)};
 }
 
+/// A refusal is compressed where a page would be. What does not inflate says nothing.
+void inflate_refusal(http::Response& response) {
+  const auto* encoding = http::find_header(response.headers, "Content-Encoding");
+  if (response.status < 300 || encoding == nullptr || *encoding != "gzip") return;
+  response.body = codec::gunzip(response.body, kInlineBody).value_or("");
+}
+
 std::string fill_path(const std::string& path, std::int64_t tenant) {
   static constexpr std::string_view kPlace = "{tenant}";
   auto out = path;
@@ -137,6 +144,7 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
       co_return core::fail(response.error());
     }
     note_date(*response);
+    inflate_refusal(*response);
     auto error =
         error_of_status(response->status, response->body, http::find_header(response->headers, "Retry-After"), p_.clock.wall_now());
     if (!error) {
