@@ -163,6 +163,21 @@ TEST_F(ApiTest, A429HoldsTheWholeQuotaAndThenTheSameCallIsMade) {
   EXPECT_EQ(watcher.throttles, 2);
 }
 
+TEST_F(ApiTest, A429HoldsTheOtherCallersOfTheQuotaToo) {
+  first({answer(429, "", {{"Retry-After", "7"}})});
+  start();
+  clock.run_for(100ms);
+  ASSERT_EQ(vendor->seen.size(), 1u);
+  std::vector<core::TimePoint> granted;
+  const auto other = [&]() -> awaitable<void> {
+    if (co_await api.bucket(account).acquire(stop.token())) granted.push_back(clock.now());
+  };
+  tasks.spawn("other", other());
+  clock.run_for(20s);
+  ASSERT_EQ(granted.size(), 1u);
+  EXPECT_GE(granted[0] - vendor->seen[0].at, 7s);
+}
+
 TEST_F(ApiTest, ATokenEndpointThatIsThrottledIsWaitedFor) {
   desk.failure = core::Error(ErrorKind::throttled, "the token endpoint answered 429");
   desk.failures = 5;
