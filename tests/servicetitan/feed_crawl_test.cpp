@@ -104,6 +104,24 @@ TEST(FeedCrawl, RowsWithARepeatedTokenAreNotPublishedForEver) {
   EXPECT_EQ(token_of(*crawl), "same");
 }
 
+TEST(FeedCrawl, TokensThatGoInACircleEndWithAnError) {
+  for (int length = 2; length <= 50; ++length) {
+    auto crawl = start("entry");
+    int pages = 0;
+    for (;; ++pages) {
+      ASSERT_LT(pages, 4 * length + 4) << length;
+      const auto before = token_of(*crawl);
+      const auto step =
+          read(*crawl, R"({"hasMore":true,"continueFrom":"t)" + std::to_string(pages % length) + R"(","data":[{"id":1}]})");
+      if (step) continue;
+      EXPECT_EQ(step.error().kind(), core::ErrorKind::no_progress);
+      EXPECT_EQ(token_of(*crawl), before) << "nothing may have moved";
+      break;
+    }
+    EXPECT_GE(pages, length);
+  }
+}
+
 TEST(FeedCrawl, AnEnvelopeWithoutItsMembersMovesNothing) {
   for (const auto* body : {R"({"continueFrom":"x","data":[{"id":1}]})", R"({"hasMore":false,"continueFrom":"x"})",
                            R"({"hasMore":1,"continueFrom":"x","data":[]})", R"({"hasMore":null,"continueFrom":"x","data":[]})"}) {

@@ -202,5 +202,24 @@ TEST(FeedCrawlProperty, AWindowPublishesItsRowsOnceAndNoOthers) {
   }
 }
 
+TEST(FeedCrawlProperty, NoServerKeepsItBusyForEver) {
+  // Tokens out of a few, rows or none, at random: whatever this is, it ends.
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(300); ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    const auto tokens = 1 + random() % 6;
+    const bool rows = random() % 3 != 0;
+    const auto answer = [&](const Query& q) {
+      const auto from = q.empty() ? 0 : std::hash<std::string>()(q.back().second);
+      std::mt19937_64 fixed(seed * 1000 + from % 997);  // the same question has the same answer
+      return fmt::format(R"({{"hasMore":true,"continueFrom":"{}","data":[{}]}})", fixed() % tokens,
+                         rows && fixed() % 4 != 0 ? R"({"id":1,"modifiedOn":"2026-01-01T00:00:00Z"})" : "");
+    };
+    const auto result = crawl(answer, {}, {}, {}, 3000);
+    EXPECT_LT(result.requests, 3000);
+    if (result.error) EXPECT_EQ(result.error->kind(), core::ErrorKind::no_progress);
+  }
+}
+
 }  // namespace
 }  // namespace stsync::servicetitan

@@ -36,6 +36,8 @@ class FeedCrawl final : public Crawl {
     Step step;
     if (stands_still && !empty)
       return core::fail(ErrorKind::no_progress, "the feed has more rows but repeats its continuation token");
+    if (more && !stands_still && token == mark_)
+      return core::fail(ErrorKind::no_progress, "the feed leads back to a continuation token that was read before");
     if (stands_still) {
       // The third ending seen in the field: more promised, nothing given, no way on. Once may be a hiccup.
       if (state_.empty_pages() == 0) {
@@ -48,6 +50,7 @@ class FeedCrawl final : public Crawl {
       return core::fail(ErrorKind::no_progress, fmt::format("{} empty pages in a row", kMaxEmptyPages));
     state_.set_empty_pages(empty ? state_.empty_pages() + 1 : 0);
     if (!token.empty()) state_.set_token(token);
+    remember(token);
     select(view, step);
     step.done = !more || stands_still;
     return step;
@@ -75,10 +78,21 @@ class FeedCrawl final : public Crawl {
     }
   }
 
+  /// One token is kept, for twice as many pages each time (Brent): a circle of any length is noticed within a few rounds.
+  void remember(const std::string& token) {
+    if (token.empty() || ++since_mark_ < keep_mark_) return;
+    mark_ = token;
+    since_mark_ = 0;
+    keep_mark_ *= 2;
+  }
+
   const Resource& resource_;
   v1::FeedState state_;
   const Bounds bounds_;
   std::string start_;
+  std::string mark_;  ///< not journalled: a successor notices by itself
+  std::int64_t since_mark_ = 0;
+  std::int64_t keep_mark_ = 1;
 };
 
 }  // namespace
