@@ -33,6 +33,16 @@ TEST(Shutdown, InMidPageEndsCleanlyAndLosesNothing) {
   EXPECT_TRUE(compare_with_truth(checked, stage.control("/__sim/truth")).empty());
 }
 
+TEST(Shutdown, AnInterruptedFollowerLeavesItsJobGoing) {
+  Stage stage({.records = 2000, .rate = 20, .export_page = 100, .partitions = 1});
+  const auto worker = stage.start_worker();
+  Process follower(stage.command({"sync", "--resource", "jpm.jobs", "--mode", "full", "--wait"}));
+  ASSERT_TRUE(follower.wait_for_text("started", 60s)) << follower.err();
+  follower.signal(SIGINT);
+  EXPECT_EQ(follower.wait(10s), 130);
+  EXPECT_TRUE(worker->wait_for_text("job_completed", 60s)) << worker->err();
+}
+
 TEST(Shutdown, WithTheBrokerGoneEndsWithinTheDrainTimeout) {
   Stage stage({.records = 3000, .rate = 20, .export_page = 100});
   auto worker = stage.start_worker({"worker.drain_timeout=10s"});
