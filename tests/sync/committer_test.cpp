@@ -285,6 +285,21 @@ TEST_F(CommitterTest, DoubtAndFencingEndEverything) {
   }
 }
 
+TEST_F(CommitterTest, ACommandWhoseAnswerCannotBeWrittenIsReadAgainAndNotSteppedOver) {
+  refuse({"2"});
+  start();
+  const auto one = committer.submit(named("1", 11));
+  const auto two = committer.submit(named("2", 12));
+  const auto three = committer.submit(named("3", 13));
+  clock.run_for(5s);
+  EXPECT_EQ(outcome(one), "ok");
+  EXPECT_EQ(outcome(two), "doubt");
+  EXPECT_EQ(outcome(three), "doubt");
+  EXPECT_THAT(runner.offsets, ElementsAre(11));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->error().kind(), ErrorKind::doubt);
+}
+
 TEST_F(CommitterTest, DoubtWhileTakingApartEndsTheRestToo) {
   int n = 0;
   runner.answer = [&](const kafka::Batch&) {

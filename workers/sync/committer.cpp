@@ -162,6 +162,12 @@ boost::asio::awaitable<core::Result<void>> Committer::commit_group(Group group, 
 /// One by one, so that only the one to blame fails. The others stand in the queue meanwhile, where refuse() finds what was built on
 /// it.
 boost::asio::awaitable<core::Result<void>> Committer::commit_apart(Group group, core::Error why, core::StopToken give_up) {
+  if (group.size() == 1 && group.front().c.settled >= 0) {
+    // Going on would step over the command: the lane reads it again, for as long as it takes somebody to repair what is wrong.
+    core::Error stuck(ErrorKind::doubt, "a command cannot be answered: " + why.message());
+    finish(group, core::fail(stuck));
+    co_return core::fail(std::move(stuck));
+  }
   if (group.size() == 1) {
     refuse(group.front(), why);
     co_return core::Result<void>();

@@ -55,7 +55,8 @@ class Ticket {
 
 /// Groups contributions into transactions, in the order they came. A transaction that is aborted for a passing reason is repeated
 /// until it succeeds or the lane stops; one that fails for good is taken apart, so that only the contribution to blame fails. In
-/// doubt, or fenced, everything ends and run() says so: the lane starts anew from its journal. Loop thread only.
+/// doubt, or fenced, or when the one to blame settles a command, everything ends and run() says so: the lane starts anew from its
+/// journal. Loop thread only.
 class Committer {
  public:
   struct Place {
