@@ -186,6 +186,62 @@ TEST(ListCrawl, SplitsTheWindowWhereTheListHasNoUsableOrder) {
   }
 }
 
+TEST(ListCrawl, LosesNothingWhateverComesTogether) {
+  int complete = 0;
+  const auto count = stsync::test::seeds(300);
+  for (std::uint64_t seed = 0; seed < count; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    const auto sometimes = [&](std::uint64_t one_in) { return random() % one_in == 0; };
+    ListServer server;
+    server.habits.sorts = !sometimes(4);
+    server.habits.filters = !sometimes(4);
+    server.habits.tells_total = !sometimes(2);
+    server.habits.total_error = sometimes(3) ? static_cast<std::int64_t>(random() % 101) - 50 : 0;
+    server.habits.most = sometimes(3) ? 1 + static_cast<std::int64_t>(random() % 10) : 5000;
+    const bool resizes = sometimes(4);
+    const bool changes = !sometimes(3);
+    const bool crashes = !sometimes(3);
+    const auto page = 1 + static_cast<int>(random() % 20);
+    fill(server, random, static_cast<int>(random() % 120), sometimes(4));
+    std::map<std::int64_t, bool> times;
+    std::erase_if(server.rows, [&](const auto& row) { return row.second && !times.emplace(*row.second, true).second; });
+    const auto before = server.rows;
+    auto now = kTo + 2'000'000;
+    int left = 60;
+    Play play;
+    play.crash = [&] { return crashes && sometimes(12); };
+    play.between = [&] {
+      if (resizes && sometimes(8)) server.habits.most = 1 + static_cast<std::int64_t>(random() % 20);
+      if (!changes || server.rows.empty() || left-- <= 0) return;
+      auto row = server.rows.lower_bound(static_cast<std::int64_t>(random() % 1'000'000));
+      if (row == server.rows.end()) row = server.rows.begin();
+      const auto what = random() % 3;
+      if (what == 0) row->second = ++now;
+      if (what == 1) server.rows.erase(row);
+      if (what == 2) server.rows[1'000'000 + ++now % 1'000'000] = now;
+    };
+    const auto result = crawl(server, list_resource(page), window(), play, 30'000);
+    EXPECT_LT(result.requests, 30'000) << "it never ends";
+    if (result.error) {
+      EXPECT_EQ(result.error->kind(), core::ErrorKind::unstable_list) << result.error->message();
+      EXPECT_FALSE(server.habits.sorts && server.habits.filters && !resizes) << result.error->message();
+      continue;
+    }
+    ++complete;
+    EXPECT_EQ(result.watermark, kTo);
+    for (const auto& [id, modified] : before) {
+      const bool inside = modified ? *modified >= kFrom && *modified < kTo : !server.habits.filters;
+      const bool stayed = inside && server.rows.contains(id) && server.rows.at(id) == modified;
+      if (stayed) EXPECT_TRUE(result.published.contains(id)) << id;
+      if (!inside) EXPECT_FALSE(result.published.contains(id)) << id;
+    }
+    if (server.habits.sorts)
+      for (const auto& [id, n] : result.published) EXPECT_EQ(n, 1) << id;
+  }
+  EXPECT_GE(complete, static_cast<int>(count * 7 / 10));
+}
+
 TEST(ListCrawl, AWindowOpenBelowReachesTheOldestRow) {
   ListServer server;
   for (int i = 1; i <= 95; ++i) server.rows[i] = kTo - 1'000LL * i * i * i * i;
