@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
+#include "core/rng.hpp"
 #include "core/task_group.hpp"
+#include "support/seeds.hpp"
 #include "support/virtual_clock.hpp"
 
 namespace stsync::limits {
@@ -61,7 +63,7 @@ struct Play {
 };
 
 TEST(Bucket, UsesNearlyAllOfTheQuotaAndIsNeverRefusedWithOrdinaryJitter) {
-  for (const auto jitter_ms : {0.0, 1.0, 5.0, 15.0}) {
+  for (const auto jitter_ms : {0.0, 1.0, 5.0, 15.0, 20.0}) {
     SCOPED_TRACE(jitter_ms);
     Play play;
     for (int i = 0; i < 8; ++i) play.tasks.spawn("caller", play.call_for_ever());
@@ -78,6 +80,106 @@ TEST(Bucket, UsesNearlyAllOfTheQuotaAndIsNeverRefusedWithOrdinaryJitter) {
     EXPECT_EQ(refused, 0);
     EXPECT_GE(play.granted.size(), static_cast<std::size_t>(0.979 * 60 * 600));
     play.end();
+  }
+}
+
+/// A clock whose timers fire late, as those of a busy machine do.
+class LateClock final : public core::Clock {
+ public:
+  LateClock(test::VirtualClock& clock, double most_ms, double now_and_then_ms)
+      : clock_(clock), most_ms_(most_ms), now_and_then_ms_(now_and_then_ms) {}
+  TimePoint now() const override { return clock_.now(); }
+  core::WallTime wall_now() const override { return clock_.wall_now(); }
+  std::unique_ptr<core::Signal> make_signal() override { return std::make_unique<Late>(*this); }
+
+ private:
+  class Late final : public core::Signal {
+   public:
+    explicit Late(LateClock& clock) : clock_(clock), signal_(clock.clock_.make_signal()) {}
+    awaitable<core::Wake> wait_until(TimePoint when) override {
+      return signal_->wait_until(when == TimePoint::max() ? when : when + clock_.lateness());
+    }
+    void notify() override { signal_->notify(); }
+
+   private:
+    LateClock& clock_;
+    std::unique_ptr<core::Signal> signal_;
+  };
+  Duration lateness() {
+    const auto most = random_.next() % 100 == 0 ? now_and_then_ms_ : most_ms_;
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(most * random_.unit()));
+  }
+  test::VirtualClock& clock_;
+  core::Rng random_{3};
+  double most_ms_, now_and_then_ms_;
+};
+
+TEST(Bucket, TimersThatFireLateCostLittleAndNeverARefusal) {
+  for (const auto& [late_ms, now_and_then_ms, share] :
+       std::vector<std::tuple<double, double, double>>{{5, 5, 0.979}, {5, 300, 0.9}, {1, 2000, 0.6}}) {
+    SCOPED_TRACE(now_and_then_ms);
+    Play play;
+    LateClock late(play.clock, late_ms, now_and_then_ms);
+    Bucket bucket(late, 60);
+    std::vector<TimePoint> granted;
+    const auto call_for_ever = [&]() -> awaitable<void> {
+      while (co_await bucket.acquire(play.stop.token())) granted.push_back(play.clock.now());
+    };
+    for (int i = 0; i < 8; ++i) play.tasks.spawn("caller", call_for_ever());
+    play.clock.run_for(10min);
+    core::Rng random(11);
+    std::vector<TimePoint> arrivals;
+    for (const auto t : granted)
+      arrivals.push_back(t + std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(15 * random.unit())));
+    std::sort(arrivals.begin(), arrivals.end());
+    SlidingWindow server(60);
+    int refused = 0;
+    for (const auto t : arrivals) refused += !server.allow(t);
+    EXPECT_EQ(refused, 0);
+    EXPECT_GE(granted.size(), static_cast<std::size_t>(share * 60 * 600));
+    play.end();
+  }
+}
+
+TEST(Bucket, KeepsItsPromisesWhileCallersComeStopAndAreRefused) {
+  for (std::uint64_t seed = 0; seed < test::seeds(100); ++seed) {
+    SCOPED_TRACE(seed);
+    core::Rng random(seed);
+    Play play;
+    std::vector<int> order;
+    std::deque<StopSource> stops;
+    TimePoint frozen_until{};
+    std::size_t before_freeze = 0;
+    for (int i = 0; i < 400; ++i) {
+      switch (random.between(0, 9)) {
+        case 0:
+          if (!stops.empty()) stops[random.between(0, stops.size() - 1)].request_stop();
+          break;
+        case 1:
+          if (random.between(0, 9) == 0) {
+            play.clock.run_for(0s);
+            before_freeze = play.granted.size();
+            frozen_until = std::max(frozen_until, play.clock.now() + 3s);
+            play.bucket.refused(3s);
+          }
+          break;
+        case 2:
+          play.clock.run_for(std::chrono::milliseconds(random.between(0, 100)));
+          if (play.clock.now() < frozen_until) EXPECT_EQ(play.granted.size(), before_freeze) << "a call left while it was frozen";
+          break;
+        default:
+          stops.emplace_back();
+          play.tasks.spawn("caller", play.call_once(static_cast<int>(stops.size()), order, stops.back()));
+      }
+    }
+    ASSERT_TRUE(play.clock.run_until([&] { return play.tasks.running().empty(); }, 1h)) << "somebody waits for ever";
+    EXPECT_EQ(play.bucket.waiting(), 0u);
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+    std::size_t stopped = 0;
+    for (const auto& stop : stops) stopped += stop.stop_requested();
+    EXPECT_GE(order.size() + stopped, stops.size()) << "who did not stop got a permit";
+    SlidingWindow server(60);
+    for (const auto t : play.granted) EXPECT_TRUE(server.allow(t));
   }
 }
 
@@ -154,6 +256,35 @@ TEST(Bucket, CallersThatStopTakeNothingAndHoldNobodyUp) {
   ASSERT_TRUE(play.clock.run_until([&] { return order.size() == 2; }, 10s));
   EXPECT_THAT(order, ::testing::ElementsAre(0, 9));
   EXPECT_LE(play.clock.now() - start, 20ms) << "the last one waits for one slot, not for eight";
+  EXPECT_EQ(play.bucket.waiting(), 0u);
+  play.end();
+}
+
+TEST(Bucket, WhenTheFirstInLineStopsTheNextTakesItsPlace) {
+  Play play;
+  std::vector<int> order;
+  std::vector<StopSource> stops(4);
+  for (int i = 0; i < 4; ++i) play.tasks.spawn("caller", play.call_once(i, order, stops[static_cast<std::size_t>(i)]));
+  play.clock.run_for(0s);
+  ASSERT_THAT(order, ::testing::ElementsAre(0));
+  const auto start = play.clock.now();
+  play.clock.run_for(10ms);
+  stops[1].request_stop();
+  ASSERT_TRUE(play.clock.run_until([&] { return order.size() == 2; }, 10s));
+  EXPECT_EQ(order.back(), 2);
+  EXPECT_LE(play.clock.now() - start, 17100us) << "it leaves when the other would have left";
+  play.clock.run_for(1s);
+  EXPECT_THAT(order, ::testing::ElementsAre(0, 2, 3));
+  play.end();
+}
+
+TEST(Bucket, WhoHasStoppedIsNotLetIn) {
+  Play play;
+  play.stop.request_stop();
+  std::vector<int> order;
+  play.tasks.spawn("caller", play.call_once(1, order, play.stop));
+  play.clock.run_for(1s);
+  EXPECT_TRUE(order.empty());
   EXPECT_EQ(play.bucket.waiting(), 0u);
   play.end();
 }
