@@ -136,6 +136,56 @@ TEST(Tokens, ARefusedTokenIsDroppedOnce) {
   EXPECT_EQ(play.source.calls, 2);
 }
 
+TEST(Tokens, ATokenRefusedDuringItsRenewalWaitsForTheNewOne) {
+  Play play;
+  const auto first = play.get().value();
+  play.clock.run_for(730s);
+  play.source.takes = 10s;
+  play.get();  // starts the renewal
+  play.tokens.drop(play.account, first.generation);
+  const auto start = play.clock.now();
+  EXPECT_EQ(play.text(), "token 2 of acme");
+  EXPECT_EQ(play.clock.now() - start, 10s);
+  EXPECT_EQ(play.source.calls, 2);
+}
+
+TEST(Tokens, AFailureIsOneFetchForAllAndSoIsTheNextTry) {
+  Play play;
+  play.source.failure = core::Error(ErrorKind::server, "down");
+  std::vector<Result<Token>> answers;
+  const auto ask = [&] {
+    answers.clear();
+    for (int i = 0; i < 1000; ++i) play.tasks.spawn("get", play.ask(play.account, {}, answers));
+  };
+  ask();
+  play.clock.run_for(500ms);
+  ASSERT_EQ(answers.size(), 1000u);
+  for (const auto& a : answers) EXPECT_EQ(a.error().message(), "down");
+  ask();
+  play.clock.run_for(0s);
+  EXPECT_EQ(answers.size(), 1000u) << "nobody waits in the cool-down";
+  EXPECT_EQ(play.source.calls, 1);
+  play.source.failure.reset();
+  play.clock.run_for(1s);
+  ask();
+  play.clock.run_for(1s);
+  ASSERT_EQ(answers.size(), 1000u);
+  for (const auto& a : answers) EXPECT_TRUE(a);
+  EXPECT_EQ(play.source.calls, 2);
+}
+
+TEST(Tokens, LiveFromTheMomentTheyWereAskedFor) {
+  Play play;
+  play.source.takes = 40s;
+  play.source.life = 60s;
+  const auto start = play.clock.now();
+  play.get();
+  play.clock.run_until(start + 44s);
+  EXPECT_EQ(play.text(), "token 1 of acme");
+  play.clock.run_until(start + 46s);
+  EXPECT_EQ(play.text(), "token 2 of acme") << "it could end while a call is under way";
+}
+
 TEST(Tokens, ARefusedClientIsLeftAloneForAGrowingTime) {
   Play play;
   play.source.failure = core::Error(ErrorKind::unauthorized, "invalid_client");

@@ -1,0 +1,135 @@
+// The token endpoint's side of a fetch: what is sent, over which connection, and what the answer may be.
+#include "tokens/http_source.hpp"
+
+#include <deque>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+
+namespace stsync::tokens {
+namespace {
+
+using boost::asio::awaitable;
+using core::ErrorKind;
+using core::Result;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+struct Desk final : http::Client {
+  struct Line final : http::Connection {
+    Line(Desk& d, bool f) : desk(d), fresh(f) {}
+    awaitable<Result<http::Response>> exchange(http::Request request, http::ExchangeLimits, core::StopToken) override {
+      desk.requests.push_back(std::move(request));
+      if (stale()) co_return core::fail(ErrorKind::network, "closed");
+      auto answer = std::move(desk.answers.front());
+      desk.answers.pop_front();
+      co_return answer;
+    }
+    bool reused() const noexcept override { return !fresh; }
+    bool stale() const noexcept override { return desk.pool_is_stale && !fresh; }
+    Desk& desk;
+    bool fresh;
+  };
+  awaitable<Result<std::unique_ptr<http::Connection>>> connect(http::Origin origin, bool fresh, core::StopToken) override {
+    origins.push_back(origin.text());
+    if (unreachable) co_return core::fail(ErrorKind::tls, "certificate has expired");
+    co_return std::make_unique<Line>(*this, fresh);
+  }
+  awaitable<void> close() override { co_return; }
+
+  std::deque<Result<http::Response>> answers;
+  std::vector<http::Request> requests;
+  std::vector<std::string> origins;
+  bool pool_is_stale = false;
+  bool unreachable = false;
+};
+
+struct HttpTokenSourceTest : ::testing::Test {
+  HttpTokenSourceTest() {
+    config.environments["local"] = {"local", "https://api.example", "https://auth.example:9443/connect/token", ""};
+    config::App app;
+    app.name = "acme";
+    config::Tenant tenant;
+    tenant.id = 1001;
+    tenant.environment = "local";
+    tenant.client_id.value = core::Secret("cid.a+b");
+    tenant.client_secret.value = core::Secret("cs1.GEHEIM&x=%");
+    app.tenants.push_back(tenant);
+    config.apps.push_back(app);
+    auto owned = std::make_unique<Desk>();
+    desk = owned.get();
+    clients["local"] = std::move(owned);
+  }
+  Result<Fetched> fetch(const Account& account = {"acme", 1001}) {
+    std::optional<Result<Fetched>> out;
+    HttpTokenSource source(config, clients);
+    const auto run = [&]() -> awaitable<void> { out = co_await source.fetch(account, {}); };
+    boost::asio::io_context loop;
+    boost::asio::co_spawn(loop, run(), boost::asio::detached);
+    loop.run();
+    return *out;
+  }
+  void answers(int status, std::string body) { desk->answers.emplace_back(http::Response{status, {}, std::move(body)}); }
+
+  config::Config config;
+  std::map<std::string, std::unique_ptr<http::Client>> clients;
+  Desk* desk = nullptr;
+};
+
+TEST_F(HttpTokenSourceTest, AsksAsTheVendorWantsIt) {
+  answers(200, R"({"access_token":"abc","expires_in":900})");
+  const auto fetched = fetch();
+  ASSERT_TRUE(fetched) << fetched.error().message();
+  EXPECT_EQ(fetched->token.reveal(), "abc");
+  EXPECT_THAT(desk->origins, ::testing::ElementsAre("https://auth.example:9443"));
+  ASSERT_EQ(desk->requests.size(), 1u);
+  const auto& request = desk->requests[0];
+  EXPECT_EQ(request.method, "POST");
+  EXPECT_EQ(request.target, "/connect/token") << "credentials never stand in a URL";
+  EXPECT_EQ(*http::find_header(request.headers, "content-type"), "application/x-www-form-urlencoded");
+  EXPECT_EQ(request.body, "grant_type=client_credentials&client_id=cid.a%2Bb&client_secret=cs1.GEHEIM%26x%3D%25");
+}
+
+TEST_F(HttpTokenSourceTest, AClosedConnectionIsReplacedOnce) {
+  desk->pool_is_stale = true;
+  answers(200, R"({"access_token":"abc"})");
+  EXPECT_TRUE(fetch());
+  EXPECT_EQ(desk->requests.size(), 2u);
+  EXPECT_EQ(desk->requests[0].body, desk->requests[1].body);
+}
+
+TEST_F(HttpTokenSourceTest, SaysWhatFailed) {
+  desk->unreachable = true;
+  auto failed = fetch();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().kind(), ErrorKind::tls);
+  EXPECT_THAT(failed.error().message(), HasSubstr("connecting to the token endpoint: certificate has expired"));
+  desk->unreachable = false;
+  desk->answers.emplace_back(core::fail(ErrorKind::timeout, "no answer"));
+  failed = fetch();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().kind(), ErrorKind::timeout);
+  EXPECT_THAT(failed.error().message(), HasSubstr("asking for a token: no answer"));
+}
+
+TEST_F(HttpTokenSourceTest, ATenantThatWasRemovedOrHasNoSecretIsTheConfigurationsFault) {
+  EXPECT_EQ(fetch({"acme", 7}).error().kind(), ErrorKind::bad_config);
+  EXPECT_EQ(fetch({"nobody", 1001}).error().kind(), ErrorKind::bad_config);
+  config.apps[0].tenants[0].client_secret = {"/no/such/file", {}};
+  const auto missing = fetch();
+  EXPECT_EQ(missing.error().kind(), ErrorKind::bad_config);
+  EXPECT_THAT(missing.error().message(), HasSubstr("/no/such/file"));
+  EXPECT_TRUE(desk->requests.empty());
+}
+
+TEST(TokenAnswer, ALifeThatIsNoNumberIsTheUsualOne) {
+  for (const char* life : {"null", "\"900\"", "1e3", "899.5", "{}", "99999999999999999999", "true"})
+    EXPECT_EQ(read_token_answer(200, std::string(R"({"access_token":"a","expires_in":)") + life + "}")->life, 900s) << life;
+}
+
+}  // namespace
+}  // namespace stsync::tokens
