@@ -126,6 +126,18 @@ TEST_F(HttpTokenSourceTest, ATenantThatWasRemovedOrHasNoSecretIsTheConfiguration
   EXPECT_TRUE(desk->requests.empty());
 }
 
+TEST_F(HttpTokenSourceTest, AnEndpointThatEchoesTheSecretDoesNotGetItIntoAnError) {
+  for (const int status : {400, 401, 403, 429, 500})
+    for (const char* body :
+         {R"({"error":"no client with secret cs1.GEHEIM&x=%"})", R"({"error":"cs1.GEHEIM"})",
+          R"({"error":"invalid_client","error_description":"cs1.GEHEIM"})", "cs1.GEHEIM", R"({"error":{"secret":"cs1.GEHEIM"}})"}) {
+      answers(status, body);
+      const auto refused = fetch();
+      ASSERT_FALSE(refused);
+      EXPECT_THAT(refused.error().message(), Not(HasSubstr("GEHEIM"))) << status << " " << body;
+    }
+}
+
 TEST(TokenAnswer, ALifeThatIsNoNumberIsTheUsualOne) {
   for (const char* life : {"null", "\"900\"", "1e3", "899.5", "{}", "99999999999999999999", "true"})
     EXPECT_EQ(read_token_answer(200, std::string(R"({"access_token":"a","expires_in":)") + life + "}")->life, 900s) << life;

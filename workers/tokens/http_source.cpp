@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "codec/page.hpp"
-#include "core/text.hpp"
 
 namespace stsync::tokens {
 
@@ -18,6 +17,15 @@ constexpr http::ExchangeLimits kLimits{.first_byte = std::chrono::seconds(30),
                                        .max_body = 64u << 10,
                                        .max_header = 64u << 10};
 constexpr core::Duration kDefaultLife = std::chrono::seconds(900);
+constexpr std::size_t kLongestCode = 60;
+
+/// The `error` of an OAuth answer where it is a code (RFC 6749: invalid_client …). Anything else stays out of logs and statuses:
+/// it may be an echo of what was sent.
+std::string error_code(std::string text) {
+  const auto of_a_code = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+  return text.size() <= kLongestCode && std::all_of(text.begin(), text.end(), of_a_code) ? text : std::string();
+}
+
 }  // namespace
 
 HttpTokenSource::HttpTokenSource(const config::Config& config, const std::map<std::string, std::unique_ptr<http::Client>>& clients)
@@ -67,7 +75,7 @@ core::Result<Fetched> read_token_answer(int status, const std::string& body) {
     return Fetched{core::Secret(std::move(token)),
                    life ? core::Duration(std::chrono::seconds(std::clamp<std::int64_t>(*life, 0, 31'536'000))) : kDefaultLife};
   }
-  const auto reason = core::printable(text("error"), 100);
+  const auto reason = error_code(text("error"));
   if (status == 400 || status == 401 || status == 403)
     return core::fail(
         core::Error(ErrorKind::unauthorized, fmt::format("the token endpoint refuses the client: {} {}", status, reason))
