@@ -26,6 +26,10 @@ std::string error_code(std::string text) {
   return text.size() <= kLongestCode && std::all_of(text.begin(), text.end(), of_a_code) ? text : std::string();
 }
 
+/// Whether it can stand in a header (RFC 6750 allows less).
+bool usable(const std::string& token) {
+  return !token.empty() && std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
 }  // namespace
 
 HttpTokenSource::HttpTokenSource(const config::Config& config, const std::map<std::string, std::unique_ptr<http::Client>>& clients)
@@ -68,9 +72,9 @@ core::Result<Fetched> read_token_answer(int status, const std::string& body) {
   };
   if (status == 200) {
     auto token = text("access_token");
-    if (token.empty())
+    if (!usable(token))
       return core::fail(
-          core::Error(ErrorKind::malformed, "the token endpoint answered 200 without an access_token").with_status(status));
+          core::Error(ErrorKind::malformed, "the token endpoint answered 200 without a usable access_token").with_status(status));
     const auto life = members->contains("expires_in") ? codec::json_int(members->at("expires_in")) : std::nullopt;
     return Fetched{core::Secret(std::move(token)),
                    life ? core::Duration(std::chrono::seconds(std::clamp<std::int64_t>(*life, 0, 31'536'000))) : kDefaultLife};
