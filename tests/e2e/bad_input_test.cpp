@@ -197,6 +197,14 @@ TEST(BadRecord, TooLargeForItsTopicGoesToTheDeadLettersInTheSameTransaction) {
   EXPECT_EQ(checked.records, 299u);
 }
 
+void expect_everything_once(const Stage& stage, Process& worker) {
+  const auto checked = check_records(stage.read(stage.record_topics()));
+  EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
+  const auto differences = compare_with_truth(checked, stage.control("/__sim/truth"));
+  EXPECT_TRUE(differences.empty()) << differences.front();
+  EXPECT_EQ(worker.err().find("bug"), std::string::npos);
+}
+
 TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
   Stage stage({.records = 2000, .rate = 20, .export_page = 100});
   stage.stop_broker();
@@ -208,12 +216,20 @@ TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
   stage.stop_broker();
   stage.start_broker();
-  EXPECT_EQ(follower.wait(240s), 0) << follower.err();
-  const auto checked = check_records(stage.read(stage.record_topics()));
-  EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
-  const auto differences = compare_with_truth(checked, stage.control("/__sim/truth"));
-  EXPECT_TRUE(differences.empty()) << differences.front();
-  EXPECT_EQ(worker->err().find("bug"), std::string::npos);
+  EXPECT_EQ(follower.wait(240s), 0) << follower.err() << "\nworker:\n" << worker->err();
+  expect_everything_once(stage, *worker);
+}
+
+TEST(Broker, AwayForLongerThanTheSessionLosesTheWorkerOnlyItsPartitions) {
+  Stage stage({.records = 1000, .rate = 20, .export_page = 100});
+  const auto worker = stage.start_worker();
+  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
+  stage.stop_broker();
+  ASSERT_TRUE(worker->wait_for_text("partitions lost", 30s)) << worker->err();
+  stage.start_broker();
+  EXPECT_EQ(follower.wait(240s), 0) << follower.err() << "\nworker:\n" << worker->err();
+  expect_everything_once(stage, *worker);
 }
 
 }  // namespace

@@ -55,6 +55,10 @@ class Consumer final : public GroupConsumer {
   ~Consumer() override {
     forget_partitions();
     if (queue_) rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0);
+    if (ending_ == Ending::abandoned) static_cast<void>(queue_.release());
+    queue_.reset();
+    if (ending_ == Ending::abandoned) static_cast<void>(client_.release());
+    if (ending_ == Ending::fatal) rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   }
 
   core::Result<void> open() {
@@ -265,12 +269,9 @@ class Consumer final : public GroupConsumer {
       drain();
       if (!rd_kafka_consumer_closed(client_.get())) co_await wake_->wait_until(clock_.now() + milliseconds(50));
     }
-    closed_ = rd_kafka_consumer_closed(client_.get()) != 0;
     forget_partitions();
-    if (closed_) co_return;
-    // 2.0.2 can wait for ever for a coordinator that is gone: give the handle up rather than the shutdown.
-    static_cast<void>(queue_.release());
-    static_cast<void>(client_.release());
+    if (error) ending_ = Ending::fatal;
+    if (!error && !rd_kafka_consumer_closed(client_.get())) ending_ = Ending::abandoned;
   }
 
   const Cluster cluster_;
@@ -285,7 +286,13 @@ class Consumer final : public GroupConsumer {
   std::map<std::int32_t, Partition> partitions_;
   bool revoking_ = false;
   bool woken_ = false;
-  bool closed_ = false;
+  /// What the destructor does; until then the handle stays valid for those who still ask it.
+  enum class Ending {
+    closed,
+    fatal,      ///< librdkafka does not close a member with a fatal error: there is nothing to leave
+    abandoned,  ///< 2.0.2 can wait for ever for a coordinator that is gone: the handle is given up rather than the shutdown
+  };
+  Ending ending_ = Ending::closed;
   core::TaskGroup tasks_;
 };
 

@@ -49,6 +49,7 @@ class GroupConsumer {
  public:
   virtual ~GroupConsumer() = default;
   /// Joins and serves events until `stop`; then leaves the partitions (revoked() is called) and closes, at most `close_timeout`.
+  /// Once; what is asked of it afterwards is answered with errors.
   virtual boost::asio::awaitable<void> run(core::StopToken stop, core::Duration close_timeout) = 0;
   /// The next message of an assigned partition, nothing when there is none now.
   virtual std::optional<Message> poll(std::int32_t partition) = 0;

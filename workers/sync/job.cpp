@@ -57,7 +57,16 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
   const auto on_lane_stop = lane_stop.on_stop([this] { stop_.request_stop(); });
   begin();
   auto error = co_await crawl_pages();
-  if (!error) co_return JobEnd::finished;
+  if (!error) {
+    telemetry::log(telemetry::Level::info, "job_completed", "job completed",
+                   {{"job", state_.command().id()},
+                    {"app", account_.app},
+                    {"tenant", account_.tenant},
+                    {"resource", resource_.name},
+                    {"records", state_.counts().records()},
+                    {"pages", state_.counts().pages()}});
+    co_return JobEnd::finished;
+  }
   if (error->kind() == ErrorKind::doubt || error->kind() == ErrorKind::fenced || lane_stop.stop_requested())
     co_return JobEnd::lane_stopped;
   if (error->kind() == ErrorKind::cancelled && asked_) {
@@ -215,14 +224,6 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
     const auto type = step.done ? v1::StatusEvent::completed : v1::StatusEvent::progress;
     c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(type, state_, now())));
   }
-  if (step.done)
-    telemetry::log(telemetry::Level::info, "job_completed", "job completed",
-                   {{"job", state_.command().id()},
-                    {"app", account_.app},
-                    {"tenant", account_.tenant},
-                    {"resource", resource_.name},
-                    {"records", counts.records()},
-                    {"pages", counts.pages()}});
   auto ticket = context_.committer.submit(std::move(c));
   uncommitted_.push_back({std::move(ticket), state_, std::move(memory)});
 }

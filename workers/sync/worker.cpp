@@ -67,6 +67,7 @@ Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng&
       limiter_(clock),
       page_memory_(clock, static_cast<std::size_t>(config.worker.max_memory / 10 * kPagesOf10)),
       tick_(clock.make_signal()),
+      closings_(loop, clock),
       tasks_(loop, clock) {}
 
 Worker::~Worker() = default;
@@ -75,15 +76,24 @@ std::string Worker::telemetry_url() const { return server_ ? server_->url() : st
 
 boost::asio::awaitable<Result<void>> Worker::run(core::StopToken stop) {
   const auto on_stop = stop.on_stop([this] { fatal_.request_stop(); });
+  const auto on_fatal = fatal_.token().on_stop([this] { membership_.request_stop(); });
   if (auto ok = co_await start(fatal_.token()); !ok) {
     if (server_) co_await server_->stop(1s);
     co_return stop.stop_requested() ? Result<void>() : ok;
   }
   tasks_.spawn("loop watch", watch_loop());
   tasks_.spawn("drain watch", drain_watch(fatal_.token()));
-  co_await consumer_->run(fatal_.token(), config_.worker.drain_timeout);
-  if (!lanes_.empty()) co_await close_lanes();
-  drained_ = true;
+  while (!fatal_.stop_requested()) {
+    co_await consumer_->run(membership_.token(), config_.worker.drain_timeout);
+    co_await close_lanes();
+    co_await closings_.join();
+    if (fatal_.stop_requested()) break;
+    membership_ = core::StopSource();
+    if (auto ok = make_consumer(); !ok) {
+      failure_ = ok.error();
+      fatal_.request_stop();
+    }
+  }
   ended_.request_stop();
   co_await tokens_->close();
   for (auto& [name, client] : clients_) co_await client->close();
@@ -112,6 +122,17 @@ boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
                                                                       static_cast<std::size_t>(config_.worker.max_memory / 4)});
   for (const auto& app : config_.apps) metrics_.quota(app.name, app.limits.requests_per_second);
   if (auto ok = co_await find_topics(stop); !ok) co_return ok;
+  if (auto ok = make_consumer(); !ok) co_return ok;
+  telemetry::log(Level::info, "worker_started", "joining the group",
+                 {{"group", config_.kafka.group},
+                  {"instance", instance_id_},
+                  {"library", kafka::library_version()},
+                  {"telemetry", server_->url()}});
+  co_return Result<void>();
+}
+
+Result<void> Worker::make_consumer() {
+  consumer_.reset();  // the one before gives its identity up first
   auto consumer = kafka::make_group_consumer(
       loop_, clock_, cluster_,
       {.group = config_.kafka.group,
@@ -119,14 +140,9 @@ boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
        .topic = config_.kafka.topics.commands,
        .session_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(config_.kafka.session_timeout)},
       *this);
-  if (!consumer) co_return core::fail(consumer.error());
+  if (!consumer) return core::fail(consumer.error());
   consumer_ = std::move(*consumer);
-  telemetry::log(Level::info, "worker_started", "joining the group",
-                 {{"group", config_.kafka.group},
-                  {"instance", instance_id_},
-                  {"library", kafka::library_version()},
-                  {"telemetry", server_->url()}});
-  co_return Result<void>();
+  return {};
 }
 
 Result<void> Worker::make_clients() {
@@ -219,7 +235,7 @@ boost::asio::awaitable<http::ServerResponse> Worker::serve(http::ServerRequest r
 }
 
 bool Worker::ready() const {
-  if (!consumer_ || fatal_.stop_requested()) return false;
+  if (!consumer_ || membership_.stop_requested()) return false;
   if (clock_.now() - consumer_->last_heartbeat() > config_.kafka.session_timeout) return false;
   return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane.second->ready(); });
 }
@@ -246,7 +262,8 @@ void Worker::revoked(bool lost) {
   telemetry::log(lost ? Level::warn : Level::info, "partitions_revoked", lost ? "partitions lost" : "partitions given back",
                  {{"count", lanes_.size()}});
   for (auto& [p, lane] : lanes_) lost ? lane->give_up() : lane->stop();
-  tasks_.spawn("closing lanes", [](Worker& self) -> boost::asio::awaitable<void> {
+  if (lost && clock_.now() - consumer_->last_heartbeat() > config_.kafka.session_timeout * 9 / 10) expired_ = clock_.now();
+  closings_.spawn("closing lanes", [](Worker& self) -> boost::asio::awaitable<void> {
     co_await self.close_lanes();
     self.consumer_->complete_revoke();
   }(*this));
@@ -267,8 +284,24 @@ void Worker::error(const core::Error& error, bool fatal) {
   metrics_.kafka_error(core::to_string(error.kind()));
   telemetry::log_rarely(fatal ? Level::error : Level::warn, "kafka_error", kLogEvery, error.message());
   if (!fatal) return;
+  if (error.kind() == ErrorKind::fenced && own_ghost()) {
+    telemetry::log(Level::warn, "rejoining", "the session ran out and the group fenced what was left of it",
+                   {{"instance", instance_id_}});
+    expired_ = {};
+    for (auto& [p, lane] : lanes_) lane->give_up();
+    membership_.request_stop();
+    return;
+  }
   failure_ = error;
   fatal_.request_stop();
+}
+
+/// A session that ran out by itself, because the brokers were away, comes back as a new member of the same name. Requests of the
+/// old one that are still on their way are answered "fenced": that is nobody's twin. A twin takes a session that is alive.
+bool Worker::own_ghost() const {
+  const auto session = config_.kafka.session_timeout;
+  if (clock_.now() - consumer_->last_heartbeat() > session * 9 / 10) return true;
+  return expired_ != core::TimePoint{} && clock_.now() - expired_ < session + 60s;
 }
 
 void Worker::update_metrics() {

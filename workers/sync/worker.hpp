@@ -49,7 +49,9 @@ class Worker final : public kafka::GroupListener {
   core::Result<void> make_clients();
   core::Result<void> start_telemetry();
   boost::asio::awaitable<http::ServerResponse> serve(http::ServerRequest request);
+  core::Result<void> make_consumer();
   boost::asio::awaitable<void> close_lanes();
+  bool own_ghost() const;
   boost::asio::awaitable<void> watch_loop();
   boost::asio::awaitable<void> drain_watch(core::StopToken stop);
   void update_metrics();
@@ -79,8 +81,10 @@ class Worker final : public kafka::GroupListener {
   std::unique_ptr<core::Signal> tick_;
   core::StopSource ended_;  ///< the group is left
   core::StopSource fatal_;
+  core::StopSource membership_;  ///< of the present consumer
+  core::TimePoint expired_{};    ///< when the session last ran out by itself
   std::optional<core::Error> failure_;
-  bool drained_ = false;
+  core::TaskGroup closings_;  ///< lanes on their way out after a rebalance
   core::TaskGroup tasks_;
 };
 
