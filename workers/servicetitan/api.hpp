@@ -12,39 +12,15 @@
 #include "limits/limiter.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "servicetitan/classify.hpp"
-#include "servicetitan/crawl.hpp"
+#include "servicetitan/page_source.hpp"
 #include "telemetry/metrics.hpp"
 #include "tokens/tokens.hpp"
 
 namespace stsync::servicetitan {
 
-/// A page of the API, whole and checked.
-struct FetchedPage {
-  std::shared_ptr<const std::string> body;
-  codec::Page page;
-  PageView view() const { return {*body, page}; }
-};
-
-/// What the calls of a job cost, and what it should tell its user while it waits.
-struct CallLog {
-  std::int64_t calls = 0;
-  std::int64_t throttled = 0;
-  std::int64_t retries = 0;
-};
-
-/// Said while get_page() is at it, for the job's status events.
-class CallObserver {
- public:
-  virtual ~CallObserver() = default;
-  virtual void throttled(const core::Error& why) = 0;
-  virtual void retrying(const core::Error& why, core::Duration wait) = 0;
-  /// Whether a call may be made now (the lane's lease); false waits.
-  virtual bool may_call() = 0;
-};
-
 /// The vendor's API: token, permit, connection, call, retries, decompression, cutting. Loop thread only; heavy bodies are worked
 /// on by `helpers`.
-class Api {
+class Api final : public PageSource {
  public:
   struct Parts {
     core::Clock& clock;
@@ -59,14 +35,12 @@ class Api {
   };
   explicit Api(Parts parts);
 
-  /// One page of `resource`, repeated until it can be used or classify() gives up. Errors are of classify.hpp.
   boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, const Resource& resource, Query query,
-                                                             CallLog& log, CallObserver& observer, core::StopToken stop);
+                                                             CallLog& log, CallObserver& observer, core::StopToken stop) override;
+  core::WallTime vendor_now() const override;
 
   /// Which quota the account's calls count against.
   limits::Bucket& bucket(const tokens::Account& account);
-  /// Own clock, or the vendor's where that is behind (from the Date of its answers).
-  core::WallTime vendor_now() const;
 
  private:
   boost::asio::awaitable<core::Result<FetchedPage>> attempt(tokens::Account account, const Resource& resource, const Query& query,

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "servicetitan/classify.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
@@ -105,7 +106,7 @@ void Job::begin() {
     } else {
       auto& list = *state_.mutable_crawl()->mutable_list();
       const auto settled =
-          context_.api.vendor_now() - std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.worker.settle);
+          context_.pages.vendor_now() - std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.worker.settle);
       list.set_from_ms(mode == v1::incremental ? stream.watermark_ms() : bounds().from_ms);
       list.set_to_ms(mode == v1::window ? bounds().to_ms : settled.time_since_epoch().count());
     }
@@ -131,7 +132,6 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     co_return keep == JobEnd::finished ? std::nullopt : std::optional(Error(ErrorKind::cancelled, "stopped"));
   }
   servicetitan::Attempts attempts;
-  core::Rng rng(1);
   for (;;) {
     if (auto error = co_await wait_for_room(1)) co_return error;
     core::Reservation memory;
@@ -142,7 +142,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     }
     auto step = crawl_->on_page(page->view());
     if (!step) {
-      const auto verdict = servicetitan::classify(step.error(), attempts, rng);
+      const auto verdict = servicetitan::classify(step.error(), attempts, context_.rng);
       if (verdict.remedy != servicetitan::Remedy::retry) {
         if (auto error = co_await wait_for_room(0)) co_return error;
         co_return step.error();
@@ -165,7 +165,7 @@ boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(core::Reservation& 
     const auto need = uncommitted_.empty() ? core::ByteBudget::Need::first : core::ByteBudget::Need::ahead;
     auto taken = co_await context_.page_memory.take(expected * kCopies, need, stop_.token());
     if (!taken) co_return core::fail(taken.error());
-    auto page = co_await context_.api.get_page(account_, resource_, crawl_->next(), calls_, *this, stop_.token());
+    auto page = co_await context_.pages.get_page(account_, resource_, crawl_->next(), calls_, *this, stop_.token());
     count_calls();
     if (page) {
       largest_page_ = std::max(largest_page_, page->body->size());

@@ -9,10 +9,11 @@
 #include "config/config.hpp"
 #include "core/byte_budget.hpp"
 #include "core/clock.hpp"
+#include "core/rng.hpp"
 #include "core/stop.hpp"
-#include "servicetitan/api.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "servicetitan/crawl.hpp"
+#include "servicetitan/page_source.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/committer.hpp"
 #include "sync/record_run.hpp"
@@ -26,9 +27,10 @@ using UsageRows = std::map<std::string, v1::UsageRow>;
 /// What a job needs of its lane; everything outlives the job.
 struct JobContext {
   core::Clock& clock;
+  core::Rng& rng;
   const config::Config& config;
   const servicetitan::Catalogue& catalogue;
-  servicetitan::Api& api;
+  servicetitan::PageSource& pages;
   telemetry::Metrics& metrics;
   Committer& committer;
   const Memory& memory;

@@ -226,6 +226,7 @@ Lane::Incarnation::Incarnation(Lane& l, Restored restored)
       tick(ctx.clock.make_signal()),
       usage_since(ctx.clock.wall_now()),
       job_context{ctx.clock,
+                  ctx.rng,
                   ctx.config,
                   ctx.catalogue,
                   ctx.api,

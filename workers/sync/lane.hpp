@@ -7,6 +7,7 @@
 #include "core/run_on.hpp"
 #include "core/task_group.hpp"
 #include "kafka/consumer.hpp"
+#include "servicetitan/api.hpp"
 #include "sync/committer.hpp"
 #include "sync/intake.hpp"
 #include "sync/job.hpp"
@@ -17,6 +18,7 @@ namespace stsync::sync {
 struct LaneContext {
   boost::asio::any_io_executor loop;
   core::Clock& clock;
+  core::Rng& rng;
   const config::Config& config;
   const servicetitan::Catalogue& catalogue;
   const kafka::Cluster& cluster;

@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "codec/page.hpp"
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/stop.hpp"
+#include "servicetitan/crawl.hpp"
+#include "tokens/tokens.hpp"
+
+namespace stsync::servicetitan {
+
+/// A page of the API, whole and checked.
+struct FetchedPage {
+  std::shared_ptr<const std::string> body;
+  codec::Page page;
+  PageView view() const { return {*body, page}; }
+};
+
+/// What the calls of a job cost, and what it should tell its user while it waits.
+struct CallLog {
+  std::int64_t calls = 0;
+  std::int64_t throttled = 0;
+  std::int64_t retries = 0;
+};
+
+/// Said while get_page() is at it, for the job's status events.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  virtual void throttled(const core::Error& why) = 0;
+  virtual void retrying(const core::Error& why, core::Duration wait) = 0;
+  /// Whether a call may be made now (the lane's lease); false waits.
+  virtual bool may_call() = 0;
+};
+
+/// Where a job's pages come from. Loop thread only.
+class PageSource {
+ public:
+  virtual ~PageSource() = default;
+  /// One page of `resource`, repeated until it can be used or classify() gives up. Errors are of classify.hpp.
+  virtual boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, const Resource& resource, Query query,
+                                                                     CallLog& log, CallObserver& observer,
+                                                                     core::StopToken stop) = 0;
+  /// Own clock, or the vendor's where that is behind (from the Date of its answers).
+  virtual core::WallTime vendor_now() const = 0;
+};
+
+}  // namespace stsync::servicetitan
