@@ -1,0 +1,270 @@
+// A job from its start to its end in virtual time: what it publishes, what it tells, and that it survives any crash.
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "job_play.hpp"
+#include "support/seeds.hpp"
+
+namespace stsync::sync {
+namespace {
+
+using namespace std::chrono_literals;
+using core::ErrorKind;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+const std::string kJob = job_journal_key("acme", 1001, "j1");
+const std::string kStream = stream_journal_key("acme", 1001, "jpm.jobs");
+
+/// Every row once, byte for byte, the sequence ascending and whole.
+void expect_every_row_once(const World& w, const std::string& job = "j1") {
+  const auto records = w.of("st.jpm.jobs");
+  ASSERT_EQ(records.size(), static_cast<std::size_t>(w.feed.rows));
+  for (int i = 0; i < w.feed.rows; ++i) {
+    const auto& m = records[static_cast<std::size_t>(i)];
+    EXPECT_EQ(m.key, "1001:" + std::to_string(100 + i));
+    EXPECT_EQ(m.value, w.feed.row(i));
+    EXPECT_EQ(m.headers.at("st-source"), "acme/1001/integration/jpm.jobs");
+    EXPECT_EQ(m.headers.at("st-job"), fmt::format("{}:{}", job, i));
+  }
+}
+
+TEST(Job, PublishesAFeedAndMovesTheCursorWithItsEnd) {
+  World w;
+  Life life(w);
+  life.start(sync_command());
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(*life.end, JobEnd::finished);
+  expect_every_row_once(w);
+  const auto memory = w.memory();
+  EXPECT_EQ(memory.job(kJob)->phase(), v1::JobState::completed);
+  EXPECT_EQ(memory.job(kJob)->counts().records(), 50);
+  EXPECT_EQ(memory.job(kJob)->counts().pages(), 5);
+  EXPECT_EQ(memory.job(kJob)->counts().calls(), 5);
+  EXPECT_EQ(memory.stream(kStream).token(), "r50");
+  EXPECT_EQ(w.statuses().front(), "started");
+  EXPECT_EQ(w.statuses().back(), "completed");
+}
+
+TEST(Job, SurvivesCrashesAtAnyMoment) {
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(100); ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    World w;
+    w.feed.rows = 1 + static_cast<int>(random() % 300);
+    w.feed.page = 1 + static_cast<int>(random() % 40);
+    w.feed.takes = core::Duration(std::chrono::milliseconds(random() % 200));
+    int lives = 0;
+    for (bool done = false; !done && lives < 200; ++lives) {
+      Life life(w);
+      life.start(sync_command(random() % 2 == 0 ? v1::full : v1::incremental));
+      const auto lifetime = std::chrono::milliseconds(random() % 1500);
+      done = life.run(lifetime) && *life.end == JobEnd::finished;
+      // Death: the transaction on its way has happened or not, and nobody hears of it.
+      if (!done && random() % 2 == 0)
+        life.doubt_after_commit = true;
+      else if (!done)
+        life.answer = [](const auto&) { return FakeRunner::failed(kafka::Outcome::doubt, ErrorKind::broker); };
+      if (!done) life.give_up.request_stop();
+      const auto* state = w.memory().job(kJob);
+      if (state != nullptr && state->phase() == v1::JobState::completed) done = true;
+    }
+    ASSERT_LT(lives, 200);
+    const auto memory = w.memory();
+    // The last commit may have been the one nobody heard of.
+    ASSERT_EQ(memory.job(kJob)->phase(), v1::JobState::completed);
+    expect_every_row_once(w);
+    EXPECT_EQ(memory.stream(kStream).token(), fmt::format("r{}", w.feed.rows));
+    EXPECT_EQ(memory.job(kJob)->counts().records(), w.feed.rows);
+  }
+}
+
+TEST(Job, AnIncrementalGoesOnFromTheCursorAndWithoutOneReadsEverything) {
+  World w;
+  {
+    Life life(w);
+    life.start(sync_command(v1::incremental));
+    ASSERT_TRUE(life.run());
+  }
+  expect_every_row_once(w);
+  w.feed.rows = 53;
+  Life life(w);
+  life.start(sync_command(v1::incremental, "j2"));
+  ASSERT_TRUE(life.run());
+  const auto records = w.of("st.jpm.jobs");
+  ASSERT_EQ(records.size(), 53u);
+  EXPECT_EQ(records.back().headers.at("st-job"), "j2:2");
+  EXPECT_EQ(w.memory().stream(kStream).token(), "r53");
+}
+
+TEST(Job, AFullLeavesACursorAloneThatWasMovedMeanwhile) {
+  World w;
+  Life life(w);
+  life.start(sync_command());
+  w.clock.run_for(100ms);
+  v1::StreamState moved;
+  moved.set_token("r7");
+  moved.set_version(9);
+  life.memory().apply({kStream, moved});
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(life.memory().stream(kStream).token(), "r7");
+}
+
+TEST(Job, AWindowLeavesTheCursorAlone) {
+  World w;
+  auto command = sync_command(v1::window);
+  command.mutable_sync()->mutable_from()->set_seconds(1'700'000'000);
+  command.mutable_sync()->mutable_to()->set_seconds(1'900'000'000);
+  Life life(w);
+  life.start(command);
+  ASSERT_TRUE(life.run());
+  expect_every_row_once(w);
+  EXPECT_EQ(w.memory().stream(kStream).token(), "");
+  EXPECT_EQ(w.feed.asked.front(), "2023-11-14T22:13:20.000Z");
+}
+
+TEST(Job, AsksAgainForAPageThatCannotBeUsedAndThenFails) {
+  World w;
+  int bad = 2;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (from == "r20" && bad-- > 0) return std::string(R"({"hasMore":true,"continueFrom":"x"})");
+    return w.feed.page_at(from);
+  };
+  {
+    Life life(w);
+    life.start(sync_command());
+    ASSERT_TRUE(life.run());
+    expect_every_row_once(w);
+    EXPECT_THAT(w.statuses(), Contains("retrying").Times(2));
+  }
+  w.log.clear();
+  bad = 1000;
+  Life life(w);
+  life.start(sync_command());
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(*life.end, JobEnd::finished);
+  const auto memory = w.memory();
+  EXPECT_EQ(memory.job(kJob)->phase(), v1::JobState::failed);
+  EXPECT_EQ(memory.job(kJob)->failure().code(), "malformed");
+  EXPECT_EQ(memory.job(kJob)->counts().records(), 20);
+  EXPECT_EQ(w.of("st.jpm.jobs").size(), 20u) << "what was read before stays";
+  EXPECT_EQ(memory.stream(kStream).token(), "") << "a full that failed moves no cursor";
+  EXPECT_EQ(w.statuses().back(), "failed");
+}
+
+TEST(Job, FailsAtOnceWhereTheVendorWillNeverAnswer) {
+  World w;
+  w.feed.answer = [](const std::string&) -> core::Result<std::string> { return core::fail(ErrorKind::forbidden, "no scope"); };
+  Life life(w);
+  life.start(sync_command());
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(w.feed.asked.size(), 1u);
+  EXPECT_EQ(w.memory().job(kJob)->failure().code(), "forbidden");
+  EXPECT_THAT(w.of("st.status").back().value.value(), HasSubstr("no scope"));
+}
+
+TEST(Job, WaitsForCredentialsThatWork) {
+  World w;
+  bool good = false;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (good) return w.feed.page_at(from);
+    core::Error e(ErrorKind::unauthorized, "invalid_client");
+    return core::fail(e.with_retry_after(60s));
+  };
+  Life life(w);
+  life.start(sync_command());
+  EXPECT_FALSE(life.run(10min));
+  EXPECT_GE(w.feed.asked.size(), 10u);
+  EXPECT_LE(w.feed.asked.size(), 11u) << "once a minute";
+  EXPECT_THAT(w.statuses(), Contains("auth_failed"));
+  good = true;
+  ASSERT_TRUE(life.run(2min));
+  expect_every_row_once(w);
+}
+
+TEST(Job, CancelledInMidPageItPublishesNothingMore) {
+  World w;
+  Life life(w);
+  auto& job = life.start(sync_command());
+  w.clock.run_for(100ms);  // two pages read, the third on its way
+  job.cancel();
+  ASSERT_TRUE(life.run(1s));
+  EXPECT_EQ(*life.end, JobEnd::cancelled);
+  const auto published = w.of("st.jpm.jobs").size();
+  EXPECT_EQ(published, 20u);
+  w.clock.run_for(1h);
+  EXPECT_EQ(w.of("st.jpm.jobs").size(), published);
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::cancelled);
+  EXPECT_EQ(w.statuses().back(), "cancelled");
+  EXPECT_EQ(w.memory().job(kJob)->counts().records(), 20);
+}
+
+TEST(Job, PausedAndResumedItLosesAndRepeatsNothing) {
+  World w;
+  {
+    Life life(w);
+    auto& job = life.start(sync_command());
+    w.clock.run_for(100ms);
+    job.pause();
+    ASSERT_TRUE(life.run(1s));
+    EXPECT_EQ(*life.end, JobEnd::paused);
+    EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::paused);
+    EXPECT_EQ(w.statuses().back(), "paused");
+  }
+  Life life(w);
+  life.start(sync_command());
+  ASSERT_TRUE(life.run());
+  expect_every_row_once(w);
+}
+
+TEST(Job, ARecordThatItsTopicDoesNotTakeIsADeadLetter) {
+  World w;
+  w.feed.answer = [&](const std::string&) -> core::Result<std::string> {
+    return R"({"hasMore":false,"continueFrom":"x","data":[{"id":1},{"id":2,"x":")" + std::string(2000, 'x') + R"("},{"id":3}]})";
+  };
+  Life life(w);
+  life.record_limit = 1000;
+  life.start(sync_command());
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(w.of("st.jpm.jobs").size(), 2u);
+  EXPECT_EQ(w.of("st.jpm.jobs").back().headers.at("st-job"), "j1:1") << "no gap in the sequence";
+  const auto letters = w.of("st.dlq");
+  ASSERT_EQ(letters.size(), 1u);
+  EXPECT_EQ(letters[0].key, "1001:2");
+  EXPECT_EQ(letters[0].headers.at("st-error-code"), "too_large");
+  EXPECT_EQ(w.memory().job(kJob)->counts().dead_letters(), 1);
+}
+
+TEST(Job, ATopicThatIsGoneFailsItAndNothingMoves) {
+  World w;
+  Life life(w);
+  life.answer = [](const kafka::Batch& batch) {
+    return batch.runs.empty() ? FakeRunner::ok() : FakeRunner::failed(kafka::Outcome::aborted, ErrorKind::not_found);
+  };
+  life.start(sync_command(v1::incremental));
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::failed);
+  EXPECT_EQ(w.memory().job(kJob)->counts().records(), 0);
+  EXPECT_EQ(w.memory().stream(kStream).token(), "");
+  EXPECT_THAT(w.of("st.jpm.jobs"), IsEmpty());
+}
+
+TEST(Job, AskedToStopItEndsWithinTheCallAndSaysNothing) {
+  World w;
+  w.feed.takes = 60s;
+  Life life(w);
+  life.start(sync_command());
+  w.clock.run_for(1s);
+  life.stop.request_stop();
+  ASSERT_TRUE(life.run(1s));
+  EXPECT_EQ(*life.end, JobEnd::lane_stopped);
+  EXPECT_THAT(w.statuses(), Not(Contains("failed")));
+}
+
+}  // namespace
+}  // namespace stsync::sync
