@@ -1,0 +1,224 @@
+// Any message of the commands topic leads to exactly one decision.
+#include "sync/intake.hpp"
+
+#include <random>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "codec/wire.hpp"
+#include "core/text.hpp"
+#include "kafka/client.hpp"
+#include "support/seeds.hpp"
+#include "sync/names.hpp"
+
+namespace stsync::sync {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct IntakeTest : ::testing::Test {
+  IntakeTest() {
+    for (const auto* name : {"acme", "other"}) {
+      config::App app;
+      app.name = name;
+      for (const std::int64_t id : {1001, 1002}) {
+        config::Tenant tenant;
+        tenant.id = id;
+        app.tenants.push_back(tenant);
+      }
+      config.apps.push_back(app);
+    }
+  }
+
+  Decision decide_on(kafka::Message m) const {
+    return decide(m, {config, catalogue, memory, kafka::partition_for("acme:1001", 12), 12, limit});
+  }
+  /// JSON on the partition and with the key of acme:1001.
+  Decision decide_json(const std::string& json) const { return decide_on(message(json)); }
+  static kafka::Message message(const std::string& value) {
+    kafka::Message m;
+    m.topic = "st.commands";
+    m.partition = kafka::partition_for("acme:1001", 12);
+    m.key = "acme:1001";
+    m.value = value;
+    return m;
+  }
+  static std::string sync_json(const std::string& id, const std::string& sync) {
+    return fmt::format(R"({{"id":"{}","app":"acme","tenant":1001,"sync":{}}})", id, sync);
+  }
+  /// "code: message" of a rejection, or what else it is.
+  static std::string told(const Decision& d) {
+    if (const auto* r = std::get_if<Reject>(&d)) return r->code + ": " + r->message;
+    static constexpr std::array kNames{"accept", "coalesce", "duplicate", "control", "forward", "reject"};
+    return kNames[d.index()];
+  }
+  std::string told_json(const std::string& json) const { return told(decide_json(json)); }
+  void remember(const std::string& json, v1::JobState::Phase phase, int calls = 0) {
+    const auto d = decide_json(json);
+    const auto& a = std::get<Accept>(d);
+    v1::JobState state;
+    *state.mutable_command() = a.command;
+    state.set_body_hash(a.body_hash);
+    state.set_phase(phase);
+    state.mutable_counts()->set_calls(calls);
+    memory.apply({job_journal_key("acme", 1001, a.command.id()), state});
+  }
+
+  config::Config config;
+  const servicetitan::Catalogue catalogue = servicetitan::Catalogue::load("", "").value();
+  Memory memory;
+  std::size_t limit = 1000;
+};
+
+TEST_F(IntakeTest, AcceptsWhatCanBeDone) {
+  for (const auto* sync :
+       {R"({"resource":"jpm.jobs"})", R"({"resource":"jpm.jobs","mode":"full","priority":"backfill"})",
+        R"({"resource":"marketing.campaigns","mode":"window","from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"})"})
+    EXPECT_EQ(told_json(sync_json("a", sync)), "accept") << sync;
+  for (const auto* action : {R"("cancel":{"job":"x"})", R"("pause":{})", R"("resume":{"resource":"jpm.jobs"})",
+                             R"("cursor":{"resource":"jpm.jobs","reset":true})", R"("cursor":{"resource":"jpm.jobs","set":"t"})"})
+    EXPECT_EQ(told_json(fmt::format(R"({{"id":"c","app":"acme","tenant":"1001",{}}})", action)), "control") << action;
+}
+
+TEST_F(IntakeTest, SaysWhatIsWrongWithACommand) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"", "empty: "},
+      {"nonsense", "bad_command: "},
+      {"[]", "bad_command: "},
+      {R"({"id":"a","unknown":1})", "bad_command: "},
+      {R"({"id":7})", "bad_command: "},
+      {R"({"app":"acme","tenant":1001,"sync":{"resource":"jpm.jobs"}})", "bad_id: "},
+      {R"({"id":"a b","app":"acme","tenant":1001,"sync":{"resource":"jpm.jobs"}})", "bad_id: "},
+      {fmt::format(R"({{"id":"{}","app":"acme","tenant":1001,"pause":{{}}}})", std::string(65, 'x')), "bad_id: "},
+      {R"({"id":"a","app":"nobody","tenant":1001,"sync":{"resource":"jpm.jobs"}})", "unknown_app: app 'nobody' is not configured"},
+      {R"({"id":"a","app":"acme","tenant":7,"sync":{"resource":"jpm.jobs"}})", "unknown_tenant: tenant 7 "},
+      {R"({"id":"a","app":"acme","tenant":1001})", "no_action: "},
+      {R"({"id":"a","app":"acme","tenant":1001,"sync":{},"cancel":{}})", "bad_command: "},
+      {sync_json("a", R"({"resource":"jpm.jbs"})"), "unknown_resource: 'jpm.jbs' is not a resource"},
+      {sync_json("a", "{}"), "unknown_resource: "},
+      {sync_json("a", R"({"resource":"jpm.jobs","mode":"fast"})"), "bad_command: "},
+      {sync_json("a", R"({"resource":"jpm.jobs","mode":"ids","ids":["1"]})"), "unsupported_mode: mode ids"},
+      {sync_json("a", R"({"resource":"jpm.jobs","ids":["1"]})"), "bad_command: "},
+      {sync_json("a", R"({"resource":"jpm.jobs","from":"2026-01-01T00:00:00Z"})"), "bad_window: from and to belong to mode window"},
+      {sync_json("a", R"({"resource":"jpm.jobs","mode":"window","to":"2026-01-01T00:00:00Z"})"), "bad_window: "},
+      {sync_json("a", R"({"resource":"jpm.jobs","mode":"window","from":"2026-01-02T00:00:00Z","to":"2026-01-02T00:00:00Z"})"),
+       "bad_window: from must be before to"},
+      {R"({"id":"a","app":"acme","tenant":1001,"cursor":{"resource":"x.y","reset":true}})", "unknown_resource: "},
+      {R"({"id":"a","app":"acme","tenant":1001,"cursor":{"resource":"jpm.jobs"}})", "bad_command: "},
+      {R"({"id":"a","app":"acme","tenant":1001,"cursor":{"resource":"jpm.jobs","reset":false}})", "bad_command: "},
+      {std::string((256 << 10) + 1, ' '), "too_large: "},
+  };
+  for (const auto& [json, expected] : cases) EXPECT_THAT(told_json(json), HasSubstr(expected)) << json.substr(0, 200);
+}
+
+TEST_F(IntakeTest, ATombstoneIsNoCommand) {
+  auto m = message("");
+  m.value.reset();
+  EXPECT_THAT(told(decide_on(m)), HasSubstr("empty: "));
+}
+
+TEST_F(IntakeTest, ReadsProtobufWhereTheHeaderSaysSo) {
+  v1::Command c;
+  ASSERT_TRUE(codec::from_json(sync_json("a", R"({"resource":"jpm.jobs"})"), c));
+  auto m = message(c.SerializeAsString());
+  EXPECT_THAT(told(decide_on(m)), HasSubstr("bad_command: "));
+  m.headers = {{"content-type", "application/protobuf"}};
+  EXPECT_EQ(told(decide_on(m)), "accept");
+  m.value = "\xff\xff\xff";
+  EXPECT_THAT(told(decide_on(m)), HasSubstr("bad_command: not a stsync.v1.Command"));
+  m.value = c.SerializeAsString() + "\xf8\x07\x01";  // field 127
+  EXPECT_EQ(told(decide_on(m)), "bad_command: an unknown field");
+}
+
+TEST_F(IntakeTest, ForwardsOnceWhatStandsOnTheWrongPartition) {
+  const auto json = R"({"id":"a","app":"acme","tenant":1002,"sync":{"resource":"jpm.jobs"}})";
+  auto d = decide_json(json);
+  ASSERT_EQ(told(d), "forward");
+  EXPECT_EQ(std::get<Forward>(d).key, "acme:1002");
+  EXPECT_EQ(std::get<Forward>(d).partition, kafka::partition_for("acme:1002", 12));
+  auto m = message(json);
+  m.headers = {{"st-forwarded", "1"}};
+  EXPECT_THAT(told(decide_on(m)), HasSubstr("wrong_partition: "));
+  m = message(sync_json("a", R"({"resource":"jpm.jobs"})"));
+  m.key.reset();
+  EXPECT_EQ(told(decide_on(m)), "forward") << "without a key compaction and order mean nothing";
+}
+
+TEST_F(IntakeTest, TheSameCommandTwiceIsADuplicateAndAnotherBodyAConflict) {
+  const auto json = sync_json("a", R"({"resource":"jpm.jobs","mode":"full"})");
+  for (const auto phase : {v1::JobState::waiting, v1::JobState::running, v1::JobState::paused, v1::JobState::completed,
+                           v1::JobState::failed, v1::JobState::cancelled}) {
+    memory = {};
+    remember(json, phase);
+    EXPECT_EQ(told_json(json), "duplicate");
+    EXPECT_EQ(told_json(R"({ "tenant": "1001", "app": "acme", "id": "a", "sync": {"mode":"full","resource":"jpm.jobs"} })"),
+              "duplicate")
+        << "the same meaning in other bytes";
+    EXPECT_THAT(told_json(sync_json("a", R"({"resource":"jpm.jobs"})")), HasSubstr("conflict: "));
+  }
+}
+
+TEST_F(IntakeTest, MergesIntoAJobThatHasNotBegun) {
+  const auto full = R"({"resource":"jpm.jobs","mode":"full"})";
+  const auto incremental = R"({"resource":"jpm.jobs"})";
+  remember(sync_json("a", full), v1::JobState::waiting);
+  EXPECT_EQ(std::get<Coalesce>(decide_json(sync_json("b", full))).target, "a");
+  EXPECT_EQ(std::get<Coalesce>(decide_json(sync_json("b", incremental))).target, "a") << "a full does what an incremental would";
+  EXPECT_EQ(told_json(sync_json("b", R"({"resource":"jpm.appointments","mode":"full"})")), "accept");
+  memory = {};
+  remember(sync_json("a", incremental), v1::JobState::waiting);
+  EXPECT_EQ(told_json(sync_json("b", full)), "accept") << "an incremental is no full";
+  memory = {};
+  remember(sync_json("a", full), v1::JobState::running);
+  EXPECT_EQ(told_json(sync_json("b", full)), "accept");
+  memory = {};
+  remember(sync_json("a", full), v1::JobState::waiting, 1);
+  EXPECT_EQ(told_json(sync_json("b", full)), "accept") << "it had begun before";
+}
+
+TEST_F(IntakeTest, TheQueueOfATenantIsBounded) {
+  limit = 2;
+  remember(sync_json("a", R"({"resource":"jpm.jobs"})"), v1::JobState::waiting);
+  remember(sync_json("b", R"({"resource":"jpm.projects"})"), v1::JobState::waiting);
+  EXPECT_THAT(told_json(sync_json("c", R"({"resource":"crm.customers"})")), HasSubstr("queue_full: 2 jobs"));
+  EXPECT_EQ(told_json(R"({"id":"d","app":"acme","tenant":1001,"cancel":{}})"), "control") << "control still works";
+}
+
+TEST_F(IntakeTest, HostileBytesLeadToOneRejection) {
+  const auto good =
+      sync_json("a", R"({"resource":"jpm.jobs","mode":"window","from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"})");
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(3000); ++seed) {
+    std::mt19937_64 random(seed);
+    auto text = good;
+    for (auto n = 1 + random() % 8; n-- > 0;) {
+      const auto at = random() % text.size();
+      switch (random() % 4) {
+        case 0:
+          text[at] = static_cast<char>(random());
+          break;
+        case 1:
+          text.erase(at, 1 + random() % 5);
+          break;
+        case 2:
+          text.insert(at, text.substr(random() % text.size(), random() % 40));
+          break;
+        default:
+          text.insert(at, std::string(random() % 200, "[{\"\\"[random() % 4]));
+      }
+      if (text.empty()) text = "x";
+    }
+    auto m = message(text);
+    if (random() % 3 == 0) m.headers = {{"content-type", "application/protobuf"}};
+    const auto d = decide_on(m);
+    if (const auto* r = std::get_if<Reject>(&d)) {
+      EXPECT_FALSE(r->code.empty());
+      EXPECT_FALSE(r->message.empty());
+      for (const char c : r->message) EXPECT_TRUE(static_cast<unsigned char>(c) >= 0x20) << core::printable(r->message);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stsync::sync

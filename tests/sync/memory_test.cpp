@@ -1,0 +1,103 @@
+#include "sync/memory.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sync/names.hpp"
+
+namespace stsync::sync {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+JournalEntry job(const std::string& id, v1::JobState::Phase phase, std::int64_t finished_ms = 0) {
+  v1::JobState state;
+  state.mutable_command()->set_id(id);
+  state.set_phase(phase);
+  state.set_finished_ms(finished_ms);
+  return {job_journal_key("acme", 1001, id), state};
+}
+
+TEST(Memory, IsWhatTheJournalSaysLast) {
+  Memory memory;
+  const auto read = [&](const JournalEntry& e) { ASSERT_TRUE(memory.read(e.key, e.bytes())); };
+  read(job("a", v1::JobState::waiting));
+  read(job("a", v1::JobState::running));
+  read(job("b", v1::JobState::waiting));
+  v1::StreamState stream;
+  stream.set_token("t");
+  read({stream_journal_key("acme", 1001, "jpm.jobs"), stream});
+  v1::TenantState tenant;
+  tenant.set_paused(true);
+  read({tenant_journal_key("acme", 1001), tenant});
+  v1::LaneState lane;
+  lane.set_offset(7);
+  read({lane_journal_key(3), lane});
+  EXPECT_EQ(memory.job(job_journal_key("acme", 1001, "a"))->phase(), v1::JobState::running);
+  EXPECT_EQ(memory.stream(stream_journal_key("acme", 1001, "jpm.jobs")).token(), "t");
+  EXPECT_EQ(memory.stream("stream/none").token(), "");
+  EXPECT_TRUE(memory.tenant_paused(tenant_journal_key("acme", 1001)));
+  EXPECT_FALSE(memory.tenant_paused(tenant_journal_key("acme", 1002)));
+  EXPECT_EQ(memory.offset(), 7);
+  EXPECT_EQ(memory.phases().at(v1::JobState::running), 1);
+  EXPECT_EQ(memory.phases().at(v1::JobState::waiting), 1);
+}
+
+TEST(Memory, ATombstoneForgets) {
+  Memory memory;
+  memory.apply(job("a", v1::JobState::waiting));
+  ASSERT_TRUE(memory.read(job_journal_key("acme", 1001, "a"), std::nullopt));
+  EXPECT_EQ(memory.job(job_journal_key("acme", 1001, "a")), nullptr);
+  EXPECT_THAT(memory.open_jobs(), IsEmpty());
+  EXPECT_EQ(memory.phases().at(v1::JobState::waiting), 0);
+}
+
+TEST(Memory, ForeignAndDamagedRecordsAreSetAside) {
+  Memory memory;
+  memory.apply(job("a", v1::JobState::waiting));
+  EXPECT_EQ(memory.read("", "x").error().kind(), core::ErrorKind::bad_data);
+  EXPECT_EQ(memory.read("jobs/a", "x").error().kind(), core::ErrorKind::bad_data);
+  EXPECT_EQ(memory.read(job_journal_key("acme", 1001, "a"), "\xff\xff").error().kind(), core::ErrorKind::bad_data);
+  EXPECT_EQ(memory.read("future/\n", "x").error().message(), "a foreign journal key future/\\x0a");
+  EXPECT_EQ(memory.jobs().size(), 1u);
+}
+
+TEST(Memory, KnowsTheJobsThatHaveNotEnded) {
+  Memory memory;
+  memory.apply(job("a", v1::JobState::waiting));
+  memory.apply(job("b", v1::JobState::running));
+  memory.apply(job("c", v1::JobState::paused));
+  memory.apply(job("d", v1::JobState::completed));
+  EXPECT_EQ(memory.open_jobs().size(), 3u);
+  memory.apply(job("b", v1::JobState::failed));
+  EXPECT_THAT(memory.open_jobs(), ElementsAre(job_journal_key("acme", 1001, "a"), job_journal_key("acme", 1001, "c")));
+  memory.apply(job("b", v1::JobState::running));
+  EXPECT_EQ(memory.open_jobs().size(), 3u);
+}
+
+TEST(Memory, AnEntryBringsAKeyBack) {
+  Memory memory;
+  const auto key = job_journal_key("acme", 1001, "a");
+  const auto nothing = memory.entry(key);
+  memory.apply(job("a", v1::JobState::waiting));
+  const auto waiting = memory.entry(key);
+  memory.apply(job("a", v1::JobState::running));
+  memory.apply(waiting);
+  EXPECT_EQ(memory.job(key)->phase(), v1::JobState::waiting);
+  memory.apply(nothing);
+  EXPECT_EQ(memory.job(key), nullptr);
+}
+
+TEST(Memory, ForgetsOnlyFinishedJobsOldestFirst) {
+  Memory memory;
+  memory.apply(job("open", v1::JobState::waiting));
+  for (int i = 0; i < 10; ++i) memory.apply(job("j" + std::to_string(i), v1::JobState::completed, 100 + i));
+  EXPECT_THAT(memory.expired(102, 100, 100), ElementsAre(job_journal_key("acme", 1001, "j0"), job_journal_key("acme", 1001, "j1")));
+  EXPECT_EQ(memory.expired(0, 3, 100).size(), 7u) << "beyond what is kept";
+  EXPECT_EQ(memory.expired(0, 3, 5).size(), 5u);
+  EXPECT_THAT(memory.expired(0, 100, 100), IsEmpty());
+}
+
+}  // namespace
+}  // namespace stsync::sync
