@@ -36,7 +36,8 @@ class FakeFeed final : public servicetitan::PageSource {
     for (const auto& [name, value] : query)
       if (name == "from") from = value;
     asked.push_back(from);
-    auto body = answer ? answer(from) : core::Result<std::string>(page_at(from));
+    vendor_behind = tells_behind;
+    auto body = list ? core::Result<std::string>(list(query)) : answer ? answer(from) : core::Result<std::string>(page_at(from));
     if (!body) co_return core::fail(body.error());
     servicetitan::FetchedPage out;
     out.body = std::make_shared<const std::string>(std::move(*body));
@@ -45,7 +46,7 @@ class FakeFeed final : public servicetitan::PageSource {
     out.page = std::move(*cut);
     co_return out;
   }
-  core::WallTime vendor_now() const override { return clock_.wall_now(); }
+  core::WallTime vendor_now() const override { return clock_.wall_now() - vendor_behind; }
 
   std::string row(int i) const { return fmt::format(R"({{"id":{},"modifiedOn":"2026-01-01T00:00:00Z","n" : {}}})", 100 + i, i); }
   std::string page_at(const std::string& from) const {
@@ -59,10 +60,13 @@ class FakeFeed final : public servicetitan::PageSource {
   int rows = 50, page = 10;
   core::Duration takes = std::chrono::milliseconds(40);
   std::function<core::Result<std::string>(const std::string& from)> answer;
+  std::function<std::string(const servicetitan::Query&)> list;  ///< instead, for lists
+  std::chrono::milliseconds tells_behind{};                     ///< how far the vendor's clock is behind ours, as its answers tell
   std::vector<std::string> asked;
 
  private:
   core::Clock& clock_;
+  std::chrono::milliseconds vendor_behind{};
 };
 
 inline config::Config config_of_one_tenant() {

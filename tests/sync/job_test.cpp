@@ -128,6 +128,25 @@ TEST(Job, AWindowLeavesTheCursorAlone) {
   EXPECT_EQ(w.feed.asked.front(), "2023-11-14T22:13:20.000Z");
 }
 
+TEST(Job, AListsWindowEndsBeforeTheVendorsNowEvenWhenOurClockIsAhead) {
+  World w;
+  w.config.worker.settle = 1min;
+  w.feed.tells_behind = 1h;
+  std::vector<std::string> ends;
+  w.feed.list = [&](const servicetitan::Query& query) {
+    for (const auto& [name, value] : query)
+      if (name == "modifiedBefore") ends.push_back(value);
+    return std::string(R"({"hasMore":false,"page":1,"pageSize":500,"totalCount":0,"data":[]})");
+  };
+  auto command = sync_command();
+  command.mutable_sync()->set_resource("marketing.campaigns");
+  Life life(w);
+  life.start(command);
+  ASSERT_TRUE(life.run());
+  EXPECT_THAT(ends, ElementsAre("2025-12-31T23:59:00.000Z", "2025-12-31T22:59:00.040Z"));
+  EXPECT_EQ(w.memory().stream(stream_journal_key("acme", 1001, "marketing.campaigns")).watermark_ms(), 1767225600040 - 3'660'000);
+}
+
 TEST(Job, AsksAgainForAPageThatCannotBeUsedAndThenFails) {
   World w;
   int bad = 2;

@@ -105,10 +105,8 @@ void Job::begin() {
       state_.mutable_crawl()->mutable_feed()->set_token(mode == v1::incremental ? stream.token() : "");
     } else {
       auto& list = *state_.mutable_crawl()->mutable_list();
-      const auto settled =
-          context_.pages.vendor_now() - std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.worker.settle);
       list.set_from_ms(mode == v1::incremental ? stream.watermark_ms() : bounds().from_ms);
-      list.set_to_ms(mode == v1::window ? bounds().to_ms : settled.time_since_epoch().count());
+      list.set_to_ms(mode == v1::window ? bounds().to_ms : settled_ms());
     }
   }
   crawl_ = servicetitan::make_crawl(resource_, state_.crawl(), bounds());
@@ -118,6 +116,23 @@ void Job::begin() {
   auto c = contribution_of_state();
   c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(v1::StatusEvent::started, state_, now())));
   context_.committer.submit(std::move(c));
+}
+
+/// Everything modified before this time is visible at the vendor by now.
+std::int64_t Job::settled_ms() const {
+  const auto settle = std::chrono::duration_cast<std::chrono::milliseconds>(context_.config.worker.settle);
+  return (context_.pages.vendor_now() - settle).time_since_epoch().count();
+}
+
+/// The first answer of all tells the vendor's clock. Where ours is ahead of it, the window just asked for was not over yet.
+bool Job::close_window_earlier() {
+  if (state_.counts().pages() > 0 || !state_.crawl().has_list() || state_.command().sync().mode() == v1::window) return false;
+  auto& list = *state_.mutable_crawl()->mutable_list();
+  const auto end = std::max(settled_ms(), list.from_ms());  // the cursor never goes back
+  if (list.to_ms() <= end) return false;
+  list.set_to_ms(end);
+  crawl_ = servicetitan::make_crawl(resource_, state_.crawl(), bounds());
+  return true;
 }
 
 /// An incremental list whose watermark is newer than what has settled.
@@ -140,6 +155,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
       if (auto error = co_await wait_for_room(0)) co_return error;
       co_return page.error();
     }
+    if (close_window_earlier()) continue;
     auto step = crawl_->on_page(page->view());
     if (!step) {
       const auto verdict = servicetitan::classify(step.error(), attempts, context_.rng);

@@ -75,6 +75,8 @@ class Job final : public servicetitan::CallObserver {
   v1::Mode effective_mode() const;
   servicetitan::Bounds bounds() const;
   bool nothing_to_do() const;
+  std::int64_t settled_ms() const;
+  bool close_window_earlier();
   boost::asio::awaitable<std::optional<core::Error>> crawl_pages();
   boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch(core::Reservation& memory);
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
