@@ -35,6 +35,7 @@ class Wire {
  public:
   Wire(const http::Origin& origin, const std::string& ca_file) : origin_(origin), tls_(asio::ssl::context::tls_client) {
     if (!ca_file.empty()) tls_.load_verify_file(ca_file);
+    buffer_.reserve(256u << 10);  // Beast reads no more at once than the buffer holds
     tls_.set_verify_mode(asio::ssl::verify_peer);
     stream_ = std::make_unique<asio::ssl::stream<asio::ip::tcp::socket>>(loop_, tls_);
     asio::ip::tcp::resolver names(loop_);
