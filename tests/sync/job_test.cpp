@@ -71,7 +71,8 @@ TEST(Job, SurvivesCrashesAtAnyMoment) {
       else if (!done)
         life.answer = [](const auto&) { return FakeRunner::failed(kafka::Outcome::doubt, ErrorKind::broker); };
       if (!done) life.give_up.request_stop();
-      const auto* state = w.memory().job(kJob);
+      const auto memory = w.memory();
+      const auto* state = memory.job(kJob);
       if (state != nullptr && state->phase() == v1::JobState::completed) done = true;
     }
     ASSERT_LT(lives, 200);
