@@ -242,6 +242,28 @@ TEST(Job, PausedAndResumedItLosesAndRepeatsNothing) {
   expect_every_row_once(w);
 }
 
+TEST(Job, PausedBehindAPageThatCannotBePublishedItFailsAndNeverStepsOverThePage) {
+  World w;
+  w.feed.takes = 1ms;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (from == "r10") return std::string(R"({"hasMore":true,"continueFrom":"x"})");  // to be asked for again after a pause
+    return w.feed.page_at(from);
+  };
+  Life life(w);
+  life.answer = [](const kafka::Batch& batch) {
+    return batch.runs.empty() ? FakeRunner::ok() : FakeRunner::failed(kafka::Outcome::aborted, ErrorKind::not_found);
+  };
+  auto& job = life.start(sync_command());
+  ASSERT_TRUE(w.clock.run_until([&] { return w.feed.asked.size() == 2; }, 1s));
+  job.pause();  // the first page is on its way to the broker
+  ASSERT_TRUE(life.run(10s));
+  EXPECT_EQ(*life.end, JobEnd::finished);
+  const auto memory = w.memory();
+  EXPECT_EQ(memory.job(kJob)->phase(), v1::JobState::failed);
+  EXPECT_EQ(memory.job(kJob)->counts().records(), 0);
+  EXPECT_EQ(memory.job(kJob)->crawl().feed().token(), "") << "it would go on behind a page that nobody published";
+}
+
 TEST(Job, ARecordThatItsTopicDoesNotTakeIsADeadLetter) {
   World w;
   w.feed.answer = [&](const std::string&) -> core::Result<std::string> {

@@ -151,20 +151,14 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     if (auto error = co_await wait_for_room(1)) co_return error;
     core::Reservation memory;
     auto page = co_await fetch(memory);
-    if (!page) {
-      if (auto error = co_await wait_for_room(0)) co_return error;
-      co_return page.error();
-    }
+    if (!page) co_return co_await after_pages(page.error());
     if (close_window_earlier()) continue;
     auto step = crawl_->on_page(page->view());
     if (!step) {
       const auto verdict = servicetitan::classify(step.error(), attempts, context_.rng);
-      if (verdict.remedy != servicetitan::Remedy::retry) {
-        if (auto error = co_await wait_for_room(0)) co_return error;
-        co_return step.error();
-      }
+      if (verdict.remedy != servicetitan::Remedy::retry) co_return co_await after_pages(step.error());
       retrying(step.error(), verdict.wait);
-      if (!co_await wait(verdict.wait)) co_return Error(ErrorKind::cancelled, "stopped");
+      if (!co_await wait(verdict.wait)) co_return co_await after_pages(Error(ErrorKind::cancelled, "stopped"));
       continue;
     }
     attempts = {};
@@ -215,6 +209,13 @@ boost::asio::awaitable<std::optional<Error>> Job::wait_for_room(std::size_t at_m
     uncommitted_.pop_front();
   }
   co_return std::nullopt;
+}
+
+/// Why the crawl ends before its end. What becomes of the pages already submitted comes first: a page that will never be published
+/// fails the job, whoever asked it to stop meanwhile.
+boost::asio::awaitable<std::optional<Error>> Job::after_pages(Error why) {
+  if (auto error = co_await wait_for_room(0)) co_return error;
+  co_return why;
 }
 
 void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory) {

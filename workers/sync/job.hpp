@@ -80,6 +80,7 @@ class Job final : public servicetitan::CallObserver {
   boost::asio::awaitable<std::optional<core::Error>> crawl_pages();
   boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch(core::Reservation& memory);
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
+  boost::asio::awaitable<std::optional<core::Error>> after_pages(core::Error why);
   boost::asio::awaitable<bool> wait(core::Duration d);
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
