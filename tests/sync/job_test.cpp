@@ -242,6 +242,43 @@ TEST(Job, PausedAndResumedItLosesAndRepeatsNothing) {
   expect_every_row_once(w);
 }
 
+TEST(Job, OnceCancelledItStaysCancelled) {
+  World w;
+  Life life(w);
+  auto& job = life.start(sync_command());
+  w.clock.run_for(100ms);
+  job.pause();
+  job.resume();
+  EXPECT_TRUE(job.resumes());
+  job.cancel();
+  EXPECT_FALSE(job.resumes());
+  job.pause();
+  job.resume();
+  EXPECT_FALSE(job.resumes());
+  ASSERT_TRUE(life.run(1s));
+  EXPECT_EQ(*life.end, JobEnd::cancelled);
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::cancelled);
+}
+
+TEST(Job, ResumedBeforeThePauseTookEffectItAsksToBeStartedAgain) {
+  World w;
+  Life life(w);
+  auto& job = life.start(sync_command());
+  job.resume();
+  EXPECT_FALSE(job.resumes()) << "nobody paused it";
+  w.clock.run_for(100ms);
+  EXPECT_FALSE(job.ending());
+  job.pause();
+  job.resume();
+  job.pause();
+  EXPECT_FALSE(job.resumes()) << "the last word counts";
+  job.resume();
+  ASSERT_TRUE(life.run(1s));
+  EXPECT_EQ(*life.end, JobEnd::paused);
+  EXPECT_TRUE(job.resumes());
+  EXPECT_TRUE(job.ending()) << "what comes now is for the journal, not for the job";
+}
+
 TEST(Job, PausedBehindAPageThatCannotBePublishedItFailsAndNeverStepsOverThePage) {
   World w;
   w.feed.takes = 1ms;

@@ -49,8 +49,15 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
       account_{state_.command().app(), state_.command().tenant()},
       origin_(make_origin(context.config, resource_, account_, state_.command().id())) {}
 
-void Job::ask(JobEnd end) {
-  asked_ = end;
+void Job::cancel() {
+  asked_ = JobEnd::cancelled;
+  resumes_ = false;
+  stop_.request_stop();
+}
+
+void Job::pause() {
+  if (!asked_) asked_ = JobEnd::paused;
+  resumes_ = false;
   stop_.request_stop();
 }
 
@@ -158,7 +165,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
       const auto verdict = servicetitan::classify(step.error(), attempts, context_.rng);
       if (verdict.remedy != servicetitan::Remedy::retry) co_return co_await after_pages(step.error());
       retrying(step.error(), verdict.wait);
-      if (!co_await wait(verdict.wait)) co_return co_await after_pages(Error(ErrorKind::cancelled, "stopped"));
+      if (!co_await wait(verdict.wait, stop_.token())) co_return co_await after_pages(Error(ErrorKind::cancelled, "stopped"));
       continue;
     }
     attempts = {};
@@ -186,17 +193,16 @@ boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(core::Reservation& 
     taken->release();  // this wait may be long
     tell(v1::StatusEvent::auth_failed, &page.error(), "token");
     const auto pause = page.error().retry_after() ? core::Duration(*page.error().retry_after()) : kAuthWait;
-    if (!co_await wait(pause)) co_return core::fail(ErrorKind::cancelled, "stopped");
+    if (!co_await wait(pause, stop_.token())) co_return core::fail(ErrorKind::cancelled, "stopped");
   }
 }
 
-boost::asio::awaitable<bool> Job::wait(core::Duration d) {
+boost::asio::awaitable<bool> Job::wait(core::Duration d, core::StopToken stop) {
   const auto signal = context_.clock.make_signal();
-  const auto token = stop_.token();
-  const auto on_stop = token.on_stop([&signal] { signal->notify(); });
-  if (token.stop_requested()) co_return false;
+  const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
+  if (stop.stop_requested()) co_return false;
   co_await signal->wait_until(context_.clock.now() + d);
-  co_return !token.stop_requested();
+  co_return !stop.stop_requested();
 }
 
 /// Until no more than `at_most` pages are uncommitted. An error: one of them will never be.
@@ -351,6 +357,7 @@ Contribution Job::contribution_of_state() const {
 
 /// The last word of a job, built on what is committed: pages that never will be are not counted.
 boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const Error* why, JobEnd result) {
+  ending_ = true;
   const auto counts = state_.counts();
   if (why != nullptr) state_ = committed_;
   state_.mutable_counts()->set_calls(counts.calls());
@@ -367,9 +374,9 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
                     {"resource", resource_.name},
                     {"code", core::to_string(why->kind())}});
   }
-  auto c = contribution_of_state();
   auto event = job_event(type, state_, now());
   if (why != nullptr) *event.mutable_failure() = state_.failure();
+  auto c = contribution_of_state();
   c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
   const auto ticket = context_.committer.submit(std::move(c));
   const auto committed = co_await ticket->wait();

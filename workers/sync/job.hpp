@@ -54,9 +54,14 @@ class Job final : public servicetitan::CallObserver {
   Job(JobContext& context, std::string key, v1::JobState state);
   boost::asio::awaitable<JobEnd> run(core::StopToken lane_stop);
 
-  /// Stops it at the next page.
-  void cancel() { ask(JobEnd::cancelled); }
-  void pause() { ask(JobEnd::paused); }
+  /// Stops it at the next page. A cancelled job stays cancelled; one that is resumed before it has stopped is to be started again
+  /// when it has (resumes()).
+  void cancel();
+  void pause();
+  void resume() { resumes_ = asked_ == JobEnd::paused; }
+  bool resumes() const noexcept { return resumes_; }
+  /// Its last word is said: what is asked now comes too late.
+  bool ending() const noexcept { return ending_; }
   const v1::JobState& state() const noexcept { return state_; }
 
   void throttled(const core::Error& why) override;
@@ -70,7 +75,6 @@ class Job final : public servicetitan::CallObserver {
     core::Reservation memory;
   };
 
-  void ask(JobEnd end);
   void begin();
   v1::Mode effective_mode() const;
   servicetitan::Bounds bounds() const;
@@ -81,7 +85,7 @@ class Job final : public servicetitan::CallObserver {
   boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch(core::Reservation& memory);
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
   boost::asio::awaitable<std::optional<core::Error>> after_pages(core::Error why);
-  boost::asio::awaitable<bool> wait(core::Duration d);
+  boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
   void add_cursor(Contribution& c, bool done);
@@ -103,6 +107,8 @@ class Job final : public servicetitan::CallObserver {
   std::deque<Uncommitted> uncommitted_;
   core::StopSource stop_;
   std::optional<JobEnd> asked_;
+  bool resumes_ = false;
+  bool ending_ = false;
   std::size_t largest_page_ = 0;  ///< bytes, as inflated
   core::TimePoint last_progress_{};
   core::TimePoint last_throttled_{};

@@ -8,6 +8,7 @@
 #include "codec/wire.hpp"
 #include "core/text.hpp"
 #include "kafka/reader.hpp"
+#include "sync/control.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
@@ -417,16 +418,30 @@ std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
     if ((!job_id.empty() && c.id() != job_id) || (!resource.empty() && c.sync().resource() != resource)) continue;
     meant.emplace_back(key, state);
   }
-  for (auto& [key, state] : meant) {
+  for (const auto& [key, state] : meant) {
     const auto it = running.find(key);
-    if (command.has_resume()) {
-      if (state.phase() == v1::JobState::paused) end_waiting(key, state, v1::JobState::waiting, v1::StatusEvent::resumed);
-    } else if (it != running.end()) {
-      command.has_cancel() ? it->second->cancel() : it->second->pause();
-    } else if (command.has_cancel()) {
-      end_waiting(key, state, v1::JobState::cancelled, v1::StatusEvent::cancelled);
-    } else if (state.phase() != v1::JobState::paused) {
-      end_waiting(key, state, v1::JobState::paused, v1::StatusEvent::paused);
+    const bool runs = it != running.end() && !it->second->ending();
+    switch (effect_of(command.action_case(), state.phase(), runs)) {
+      case ControlEffect::nothing:
+        break;
+      case ControlEffect::ask_to_cancel:
+        it->second->cancel();
+        break;
+      case ControlEffect::ask_to_pause:
+        it->second->pause();
+        break;
+      case ControlEffect::ask_to_resume:
+        it->second->resume();
+        break;
+      case ControlEffect::cancel:
+        end_waiting(key, state, v1::JobState::cancelled, v1::StatusEvent::cancelled);
+        break;
+      case ControlEffect::pause:
+        end_waiting(key, state, v1::JobState::paused, v1::StatusEvent::paused);
+        break;
+      case ControlEffect::resume:
+        end_waiting(key, state, v1::JobState::waiting, v1::StatusEvent::resumed);
+        break;
     }
   }
   return meant.size();
@@ -498,10 +513,13 @@ bool Lane::Incarnation::may_start(const v1::JobState& state) const {
 boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
   auto& job = *running.at(key);
   const auto end = co_await job.run(stop.token());
+  const bool resumes = end == JobEnd::paused && job.resumes();
   const auto& c = job.state().command();
   busy_streams.erase(stream_journal_key(c.app(), c.tenant(), c.sync().resource()));
   running.erase(key);
   if (end == JobEnd::lane_stopped) co_return;
+  if (const auto* state = memory.job(key); resumes && state != nullptr && state->phase() == v1::JobState::paused)
+    end_waiting(key, *state, v1::JobState::waiting, v1::StatusEvent::resumed);
   start_jobs();
 }
 
