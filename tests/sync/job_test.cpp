@@ -279,6 +279,38 @@ TEST(Job, ResumedBeforeThePauseTookEffectItAsksToBeStartedAgain) {
   EXPECT_TRUE(job.ending()) << "what comes now is for the journal, not for the job";
 }
 
+TEST(Job, ItsEndIsSaidAgainUntilItCanBeWritten) {
+  World w;
+  w.feed.answer = [](const std::string&) -> core::Result<std::string> { return core::fail(ErrorKind::forbidden, "no scope"); };
+  Life life(w);
+  bool gone = true;
+  life.answer = [&](const kafka::Batch& batch) {
+    for (const auto& m : batch.messages)
+      if (gone && m.topic == "st.status") return FakeRunner::failed(kafka::Outcome::aborted, ErrorKind::not_found);
+    return FakeRunner::ok();
+  };
+  auto& job = life.start(sync_command());
+  EXPECT_FALSE(life.run(10min)) << "a lane would take it for ended and never look at it again";
+  EXPECT_TRUE(job.ending());
+  gone = false;
+  ASSERT_TRUE(life.run(1min));
+  EXPECT_EQ(*life.end, JobEnd::finished);
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::failed);
+  EXPECT_THAT(w.statuses(), ElementsAre("failed"));
+}
+
+TEST(Job, StopsSayingItsEndWhenTheLaneStops) {
+  World w;
+  w.feed.answer = [](const std::string&) -> core::Result<std::string> { return core::fail(ErrorKind::forbidden, "no scope"); };
+  Life life(w);
+  life.answer = [&](const kafka::Batch&) { return FakeRunner::failed(kafka::Outcome::aborted, ErrorKind::not_found); };
+  life.start(sync_command());
+  EXPECT_FALSE(life.run(1min));
+  life.stop.request_stop();
+  ASSERT_TRUE(life.run(1s));
+  EXPECT_EQ(*life.end, JobEnd::lane_stopped);
+}
+
 TEST(Job, PausedBehindAPageThatCannotBePublishedItFailsAndNeverStepsOverThePage) {
   World w;
   w.feed.takes = 1ms;

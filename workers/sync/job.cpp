@@ -22,6 +22,7 @@ namespace {
 constexpr core::Duration kProgressEvery = 1s;
 constexpr core::Duration kThrottledEvery = 10s;
 constexpr core::Duration kAuthWait = 60s;
+constexpr core::Duration kSayAgain = 10s;
 /// A page is in memory twice: as its body, and in the producer's queue until the broker has it.
 constexpr std::size_t kCopies = 2;
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
@@ -34,6 +35,11 @@ RecordOrigin make_origin(const config::Config& config, const servicetitan::Resou
   return {records_topic(topics, resource, environment), record_key_prefix(topics, resource, account.tenant),
           fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name), job,
           config.cloudevents ? "com.servicetitan." + resource.name : ""};
+}
+
+/// What ends a lane, or says that it has ended.
+bool ends_lane(const Error& e) {
+  return e.kind() == ErrorKind::doubt || e.kind() == ErrorKind::fenced || e.kind() == ErrorKind::cancelled;
 }
 
 std::int64_t ms_of(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
@@ -62,6 +68,7 @@ void Job::pause() {
 }
 
 boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
+  lane_stop_ = lane_stop;
   const auto on_lane_stop = lane_stop.on_stop([this] { stop_.request_stop(); });
   begin();
   auto error = co_await crawl_pages();
@@ -355,7 +362,8 @@ Contribution Job::contribution_of_state() const {
   return c;
 }
 
-/// The last word of a job, built on what is committed: pages that never will be are not counted.
+/// The last word of a job, built on what is committed: pages that never will be are not counted. Where it cannot be written (the
+/// topic of statuses is gone) it is said again until it can: a job that nobody ends would keep its stream for good.
 boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const Error* why, JobEnd result) {
   ending_ = true;
   const auto counts = state_.counts();
@@ -376,11 +384,15 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
   }
   auto event = job_event(type, state_, now());
   if (why != nullptr) *event.mutable_failure() = state_.failure();
-  auto c = contribution_of_state();
-  c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
-  const auto ticket = context_.committer.submit(std::move(c));
-  const auto committed = co_await ticket->wait();
-  co_return committed ? result : JobEnd::lane_stopped;
+  do {
+    auto c = contribution_of_state();
+    c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
+    const auto ticket = context_.committer.submit(std::move(c));
+    const auto committed = co_await ticket->wait();
+    if (committed) co_return result;
+    if (ends_lane(committed.error())) co_return JobEnd::lane_stopped;
+  } while (co_await wait(kSayAgain, lane_stop_));
+  co_return JobEnd::lane_stopped;
 }
 
 }  // namespace stsync::sync

@@ -106,6 +106,7 @@ class Job final : public servicetitan::CallObserver {
   servicetitan::CallLog calls_, counted_;
   std::deque<Uncommitted> uncommitted_;
   core::StopSource stop_;
+  core::StopToken lane_stop_;
   std::optional<JobEnd> asked_;
   bool resumes_ = false;
   bool ending_ = false;
