@@ -119,6 +119,18 @@ TEST_F(IntakeTest, ATombstoneIsNoCommand) {
   EXPECT_THAT(told(decide_on(m)), HasSubstr("empty: "));
 }
 
+TEST_F(IntakeTest, TheSizeOfACommandIsThatOfItsWholeMessage) {
+  const auto json = sync_json("a", R"({"resource":"jpm.jobs"})");
+  auto m = message(json);
+  m.key = std::string(kMaxCommandBytes, 'k');
+  EXPECT_THAT(told(decide_on(m)), HasSubstr("too_large: ")) << "forwarded it might not fit";
+  m = message(json);
+  m.headers = {{"h", std::string(kMaxCommandBytes - json.size() - 10, 'x')}};
+  EXPECT_EQ(told(decide_on(m)), "accept") << "the last size that is accepted";
+  m.headers[0].second += 'x';
+  EXPECT_THAT(told(decide_on(m)), HasSubstr("too_large: 262145 bytes, at most 262144 are accepted"));
+}
+
 TEST_F(IntakeTest, ReadsProtobufWhereTheHeaderSaysSo) {
   v1::Command c;
   ASSERT_TRUE(codec::from_json(sync_json("a", R"({"resource":"jpm.jobs"})"), c));

@@ -16,10 +16,17 @@ Reject reject(const v1::Command& command, std::string code, std::string message)
   return {command, std::move(code), std::move(message)};
 }
 
+/// Everything that a forwarded copy or a dead letter would carry on: a message that just fits its topic would not fit another.
+std::size_t size_of(const kafka::Message& m) {
+  auto size = m.value->size() + (m.key ? m.key->size() : 0);
+  for (const auto& [name, value] : m.headers) size += name.size() + value.size();
+  return size;
+}
+
 std::optional<Reject> read(const kafka::Message& m, v1::Command& command) {
   if (!m.value || m.value->empty()) return Reject{std::nullopt, "empty", "the message has no value"};
-  if (m.value->size() > kMaxCommandBytes)
-    return Reject{std::nullopt, "too_large", fmt::format("{} bytes, at most {} are accepted", m.value->size(), kMaxCommandBytes)};
+  if (const auto size = size_of(m); size > kMaxCommandBytes)
+    return Reject{std::nullopt, "too_large", fmt::format("{} bytes, at most {} are accepted", size, kMaxCommandBytes)};
   const auto* type = m.header("content-type");
   if (type != nullptr && *type == "application/protobuf") {
     if (!command.ParseFromString(*m.value)) return Reject{std::nullopt, "bad_command", "not a stsync.v1.Command"};

@@ -1,5 +1,7 @@
 #include "sync/status.hpp"
 
+#include <algorithm>
+
 #include "codec/wire.hpp"
 #include "core/text.hpp"
 #include "sync/names.hpp"
@@ -8,6 +10,18 @@ namespace stsync::sync {
 namespace {
 constexpr std::size_t kDeadLetterBytes = 512u << 10;
 constexpr std::size_t kHeaderText = 1024;
+constexpr std::size_t kKeyBytes = 1024;
+constexpr std::size_t kNameBytes = 128;
+
+/// At most `limit` bytes, whole characters: half of one is no text, and a journal entry that holds it cannot be read again.
+std::string cut(const std::string& text, std::size_t limit) {
+  auto end = std::min(limit, text.size());
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
+  return text.substr(0, end);
+}
+
+std::string name(const std::string& text) { return core::printable(text, kNameBytes); }
+
 }  // namespace
 
 void set_time(google::protobuf::Timestamp& out, core::WallTime t) {
@@ -20,13 +34,13 @@ v1::StatusEvent job_event(v1::StatusEvent::Type type, const v1::JobState& job, c
   v1::StatusEvent e;
   const auto& c = job.command();
   e.set_type(type);
-  e.set_job(c.id());
-  e.set_app(c.app());
+  e.set_job(name(c.id()));
+  e.set_app(name(c.app()));
   e.set_tenant(c.tenant());
-  if (c.has_sync()) e.set_resource(c.sync().resource());
+  if (c.has_sync()) e.set_resource(name(c.sync().resource()));
   set_time(*e.mutable_time(), now);
   *e.mutable_counts() = job.counts();
-  if (!job.target().empty()) e.set_target(job.target());
+  if (!job.target().empty()) e.set_target(name(job.target()));
   return e;
 }
 
@@ -34,17 +48,18 @@ v1::Failure failure_of(const core::Error& error, std::string_view stage, bool re
   v1::Failure f;
   f.set_code(std::string(core::to_string(error.kind())));
   f.set_stage(std::string(stage));
-  f.set_message(error.message().substr(0, kHeaderText));
+  f.set_message(cut(error.message(), kHeaderText));
   f.set_retryable(retryable);
   return f;
 }
 
 kafka::OwnedMessage status_message(const std::string& topic, const v1::StatusEvent& event, const std::string& key) {
-  return {topic, kafka::kAnyPartition, event.app().empty() ? key : tenant_key(event.app(), event.tenant()), codec::to_json(event)};
+  auto own = event.app().empty() ? key.substr(0, kKeyBytes) : tenant_key(event.app(), event.tenant());
+  return {topic, kafka::kAnyPartition, std::move(own), codec::to_json(event)};
 }
 
 kafka::OwnedMessage dead_letter_message(const std::string& topic, const DeadLetter& letter) {
-  kafka::OwnedMessage m{topic, kafka::kAnyPartition, std::string(letter.key),
+  kafka::OwnedMessage m{topic, kafka::kAnyPartition, std::string(letter.key.substr(0, kKeyBytes)),
                         std::string(letter.value.substr(0, kDeadLetterBytes))};
   m.headers = {{"__connect.errors.topic", letter.topic},
                {"__connect.errors.partition", std::to_string(letter.partition)},

@@ -10,14 +10,14 @@
 
 namespace stsync::sync {
 
-/// An event about a job as it stands.
+/// An event about a job as it stands. Small whatever the command says: names that no command may have are cut and made printable.
 v1::StatusEvent job_event(v1::StatusEvent::Type type, const v1::JobState& job, core::WallTime now);
 v1::Failure failure_of(const core::Error& error, std::string_view stage, bool retryable);
-/// On the status topic, keyed by the event's app and tenant, or by `key` where there is none.
+/// On the status topic, keyed by the event's app and tenant, or by `key` (its first 1,024 bytes) where there is none.
 kafka::OwnedMessage status_message(const std::string& topic, const v1::StatusEvent& event, const std::string& key = {});
 
-/// A message that cannot be used, on its way to the dead letters: bytes up to 512 KiB, the cause in headers named as Kafka Connect
-/// names them.
+/// A message that cannot be used, on its way to the dead letters: bytes up to 512 KiB, the key up to 1 KiB, the cause in headers
+/// named as Kafka Connect names them.
 struct DeadLetter {
   std::string_view key;
   std::string_view value;
