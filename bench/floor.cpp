@@ -167,7 +167,7 @@ void read_feed(const Access& a, const servicetitan::Resource& resource, Producer
   const http::Headers headers{{"Authorization", "Bearer " + fetch_token(a)},
                               {"ST-App-Key", a.app.app_key.read().value().reveal()},
                               {"Accept-Encoding", "gzip"}};
-  auto path = resource.path;
+  auto path = resource.endpoint(servicetitan::Role::export_feed)->path;
   path.replace(path.find("{tenant}"), 8, std::to_string(a.tenant.id));
   const auto source = fmt::format("{}/{}/{}/{}", a.app.name, a.tenant.id, a.environment.name, resource.name);
   Wire wire(api.origin, a.environment.ca_file);

@@ -46,7 +46,9 @@ TEST(CutPage, EmptyPageAndEnvelopeInAnyOrder) {
 
 TEST(CutPage, RefusesEverythingThatIsNotWholeJson) {
   for (const auto* bad : {"",
-                          "[]",
+                          "[1]",
+                          "[{}],",
+                          "[{},]",
                           "{",
                           R"({"data":[{"a":tru}]})",
                           R"({"data":[{"a":01}]})",
@@ -78,6 +80,44 @@ TEST(CutPage, RefusesEverythingThatIsNotWholeJson) {
                           R"({"data":[)",
                           R"({"data":[{"a":"\)"})
     EXPECT_FALSE(cut_page(bad, {})) << bad;
+}
+
+TEST(CutPage, ABareArrayIsAPageWithoutAnEnvelope) {
+  const std::string text = R"( [{"id":1}, {"id":2}] )";
+  const auto page = cut_page(text, {}).value();
+  EXPECT_TRUE(page.has_data && page.bare);
+  ASSERT_EQ(page.records.size(), 2u);
+  EXPECT_EQ(page.records[1].bytes.in(text), R"({"id":2})");
+  EXPECT_TRUE(page.has_more.empty());
+  EXPECT_TRUE(cut_page("[]", {}).value().records.empty());
+}
+
+TEST(CutPage, OneObjectOrOneValueIsOneRecord) {
+  const std::string object = R"( {"id":7,"data":[1],"hasMore":3} )";
+  const auto page = cut_page(object, {.shape = BodyShape::object}).value();
+  ASSERT_EQ(page.records.size(), 1u);
+  EXPECT_EQ(page.records[0].bytes.in(object), R"({"id":7,"data":[1],"hasMore":3})");
+  EXPECT_EQ(page.records[0].key.in(object), "7");
+  EXPECT_FALSE(cut_page("[1]", {.shape = BodyShape::object}));
+  EXPECT_FALSE(cut_page(R"({"id":7} x)", {.shape = BodyShape::object}));
+  EXPECT_EQ(cut_page(" 12 ", {.shape = BodyShape::value}).value().records.at(0).bytes.in(" 12 "), "12");
+  EXPECT_EQ(cut_page("null", {.shape = BodyShape::value}).value().records.size(), 1u);
+  EXPECT_FALSE(cut_page("", {.shape = BodyShape::value}));
+}
+
+TEST(CutPage, FieldsMayStandInsideAnother) {
+  const std::string text =
+      R"({"data":[{"id":1,"leadCall":{"x":{"id":3},"id":2,"modifiedOn":"t"}},{"leadCall":null},{"leadCall":[2]}]})";
+  const auto page = cut_page(text, {"leadCall.id", "leadCall.modifiedOn"}).value();
+  EXPECT_EQ(page.records[0].key.in(text), "2");
+  EXPECT_EQ(page.records[0].modified.in(text), "\"t\"");
+  EXPECT_TRUE(page.records[1].key.empty());
+  EXPECT_TRUE(page.records[2].key.empty());
+}
+
+TEST(CutPage, RowsOfAReportNeedNotBeObjects) {
+  const std::string text = R"({"data":[[1,"a"],[]]})";
+  EXPECT_EQ(cut_page(text, {.any_record = true}).value().records.at(0).bytes.in(text), R"([1,"a"])");
 }
 
 TEST(CutPage, EveryPrefixOfAPageIsRefused) {

@@ -132,9 +132,9 @@ TEST(BadCredentials, WaitAndOthersGoOn) {
   text.insert(text.find("cs1.", at) + 4, "wrong");
   std::ofstream(stage.config_file()) << text;
   const auto worker = stage.start_worker();
-  Process refused(stage.command({"sync", "--tenant", "1002", "--resource", "jpm.*", "--mode", "full", "--wait"}));
+  Process refused(stage.command({"sync", "--tenant", "1002", "--resource", "jpm.jobs,jpm.projects", "--mode", "full", "--wait"}));
   EXPECT_TRUE(refused.wait_for_text("auth_failed", 30s, 3)) << refused.err();
-  EXPECT_EQ(stage.stsync({"sync", "--tenant", "1001", "--resource", "jpm.*", "--mode", "full", "--wait"}).code, 0);
+  EXPECT_EQ(stage.stsync({"sync", "--tenant", "1001", "--resource", "jpm.jobs,jpm.projects", "--mode", "full", "--wait"}).code, 0);
   EXPECT_FALSE(refused.wait(0ms)) << "a job without credentials waits";
   const auto stats = json_rows("[" + stage.control("/__sim/stats") + "]").front();
   EXPECT_LE(std::stoi(stats.at("token_calls")), 4) << "a token storm";
@@ -212,7 +212,7 @@ TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
   EXPECT_TRUE(worker->wait_for_text("kafka_unreachable", 30s)) << worker->err();
   stage.start_broker();
   ASSERT_TRUE(stage.wait_ready(*worker)) << worker->err();
-  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
   stage.stop_broker();
   stage.start_broker();
@@ -223,7 +223,7 @@ TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
 TEST(Broker, AwayForLongerThanTheSessionLosesTheWorkerOnlyItsPartitions) {
   Stage stage({.records = 1000, .rate = 20, .export_page = 100});
   const auto worker = stage.start_worker();
-  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
   stage.stop_broker();
   ASSERT_TRUE(worker->wait_for_text("partitions lost", 30s)) << worker->err();

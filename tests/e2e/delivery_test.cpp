@@ -20,7 +20,7 @@ void expect_everything_once(const Stage& stage) {
 }
 
 std::vector<std::string> full_sync(std::int64_t tenant) {
-  return {"sync", "--tenant", std::to_string(tenant), "--resource", "*", "--mode", "full", "--wait"};
+  return {"sync", "--tenant", std::to_string(tenant), "--resource", kBulk, "--mode", "full", "--wait"};
 }
 
 TEST(Delivery, EveryResourceOnceAndByteForByte) {

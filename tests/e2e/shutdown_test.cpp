@@ -20,7 +20,7 @@ TEST(Shutdown, IdleEndsCleanly) {
 TEST(Shutdown, InMidPageEndsCleanlyAndLosesNothing) {
   Stage stage({.records = 3000, .rate = 20, .export_page = 100});
   auto worker = stage.start_worker();
-  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
   stage.control("/__sim/faults", R"({"delay_ms":3000,"count":100})");  // a page is under way for sure
   worker->signal(SIGTERM);
@@ -46,7 +46,7 @@ TEST(Shutdown, AnInterruptedFollowerLeavesItsJobGoing) {
 TEST(Shutdown, WithTheBrokerGoneEndsWithinTheDrainTimeout) {
   Stage stage({.records = 3000, .rate = 20, .export_page = 100});
   auto worker = stage.start_worker({"worker.drain_timeout=10s"});
-  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
   stage.stop_broker();
   worker->signal(SIGTERM);
@@ -68,7 +68,7 @@ TEST(Shutdown, AWorkerThatLeavesIsReplacedWithinTheSession) {
   std::vector<std::unique_ptr<Process>> followers;
   for (const auto* tenant : {"1001", "1002", "1003"})
     followers.push_back(
-        std::make_unique<Process>(stage.command({"sync", "--tenant", tenant, "--resource", "*", "--mode", "full", "--wait"})));
+        std::make_unique<Process>(stage.command({"sync", "--tenant", tenant, "--resource", kBulk, "--mode", "full", "--wait"})));
   for (const auto& f : followers) ASSERT_TRUE(f->wait_for_text("progress", 60s, 3)) << f->err();
   const auto owned_before = [&] {
     std::size_t n = 0;

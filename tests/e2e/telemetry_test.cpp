@@ -77,7 +77,7 @@ TEST(Dashboard, EveryQueryFindsDataInAPrometheusThatScrapesTheWorker) {
   Process prometheus({"prometheus", "--config.file=" + file, "--storage.tsdb.path=" + (stage.folder() / "tsdb").string(),
                       fmt::format("--web.listen-address=127.0.0.1:{}", port)});
   ASSERT_TRUE(prometheus.wait_for_text("ready to receive web requests", 30s)) << prometheus.err();
-  Process follower(stage.command({"sync", "--resource", "*", "--mode", "full", "--wait"}));
+  Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 16)) << follower.err();
 
   auto open = dashboard_queries();

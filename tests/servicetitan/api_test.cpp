@@ -61,7 +61,10 @@ struct ApiTest : ::testing::Test {
     vendor->answer = [](const auto&) { return answer(200, kPage); };
     clients["local"] = std::move(owned);
     resource.name = "jpm.jobs";
-    resource.path = "/jpm/v2/tenant/{tenant}/export/jobs";
+    Endpoint endpoint;
+    endpoint.role = Role::export_feed;
+    endpoint.path = "/jpm/v2/tenant/{tenant}/export/jobs";
+    resource.endpoints.push_back(std::move(endpoint));
   }
   ~ApiTest() override {
     stop.request_stop();
@@ -70,7 +73,9 @@ struct ApiTest : ::testing::Test {
     EXPECT_TRUE(tasks.running().empty());
   }
   awaitable<void> get(Query query) {
-    result = co_await api.get_page(account, resource, std::move(query), log, watcher, stop.token());
+    auto request = Target{&resource, &resource.endpoints.front()}.request();
+    request.query = std::move(query);
+    result = co_await api.get_page(account, std::move(request), log, watcher, stop.token());
   }
   void start(Query query = {}) {
     result.reset();

@@ -17,9 +17,16 @@ constexpr std::int64_t kFrom = 1'700'000'000'000;  // 2023-11-14T22:13:20Z
 Resource feed_resource() {
   Resource r;
   r.name = "test.feed";
-  r.path = "/test/v2/tenant/{tenant}/export/rows";
-  r.query = {{"active", "Any"}};
+  Endpoint e;
+  e.role = Role::export_feed;
+  e.path = "/test/v2/tenant/{tenant}/export/rows";
+  e.query = {{"active", "Any"}};
+  r.endpoints.push_back(std::move(e));
   return r;
+}
+
+std::unique_ptr<Crawl> make_crawl(const Resource& resource, const v1::CrawlState& state, Bounds bounds) {
+  return make_feed_crawl({&resource, &resource.endpoints.front()}, state.feed(), bounds);
 }
 
 std::unique_ptr<Crawl> start(const std::string& token = {}, Bounds bounds = {}) {
@@ -38,12 +45,12 @@ std::string token_of(const Crawl& crawl) { return crawl.state().feed().token(); 
 
 TEST(FeedCrawl, BeginsAtTheBeginningAndFollowsTheToken) {
   auto crawl = start();
-  EXPECT_THAT(crawl->next(), ElementsAre(Pair("active", "Any")));
+  EXPECT_THAT(crawl->next().query, ElementsAre(Pair("active", "Any")));
   const auto step = read(*crawl, R"({"hasMore":true,"continueFrom":"a b","data":[{"id":1},{"id":2}]})");
   ASSERT_TRUE(step);
   EXPECT_THAT(step->publish, ElementsAre(0, 1));
   EXPECT_FALSE(step->done);
-  EXPECT_THAT(crawl->next(), ElementsAre(Pair("active", "Any"), Pair("from", "a b")));
+  EXPECT_THAT(crawl->next().query, ElementsAre(Pair("active", "Any"), Pair("from", "a b")));
   const auto last = read(*crawl, R"({"hasMore":false,"continueFrom":"c","data":[{"id":3}]})");
   EXPECT_TRUE(last->done);
   v1::StreamState stream;
@@ -55,7 +62,7 @@ TEST(FeedCrawl, ASuccessorGoesOnFromTheJournal) {
   auto crawl = start("t1");
   ASSERT_TRUE(read(*crawl, R"({"hasMore":true,"continueFrom":"t2","data":[{"id":1}]})"));
   const auto resource = feed_resource();
-  EXPECT_THAT(make_crawl(resource, crawl->state(), {})->next(), ElementsAre(Pair("active", "Any"), Pair("from", "t2")));
+  EXPECT_THAT(make_crawl(resource, crawl->state(), {})->next().query, ElementsAre(Pair("active", "Any"), Pair("from", "t2")));
 }
 
 TEST(FeedCrawl, KeepsTheLastGoodTokenWhenTheLastPageHasNone) {
@@ -135,7 +142,7 @@ TEST(FeedCrawl, AnEnvelopeWithoutItsMembersMovesNothing) {
 
 TEST(FeedCrawl, AWindowBeginsAtItsLowerEndAndPublishesOnlyItsRows) {
   auto crawl = start({}, {kFrom, kFrom + 1000});
-  EXPECT_THAT(crawl->next(), ElementsAre(Pair("active", "Any"), Pair("from", "2023-11-14T22:13:20.000Z")));
+  EXPECT_THAT(crawl->next().query, ElementsAre(Pair("active", "Any"), Pair("from", "2023-11-14T22:13:20.000Z")));
   const auto step = read(*crawl, R"({"hasMore":false,"continueFrom":"x","data":[
     {"id":1,"modifiedOn":"2023-11-14T22:13:19.999Z"}, {"id":2,"modifiedOn":"2023-11-14T22:13:20Z"},
     {"id":3,"modifiedOn":"2023-11-14T22:13:20.999Z"}, {"id":4,"modifiedOn":"2023-11-14T22:13:21Z"},

@@ -74,7 +74,12 @@ class FeedServer {
 Resource feed_resource() {
   Resource r;
   r.name = "test.feed";
+  r.endpoints.emplace_back().role = Role::export_feed;
   return r;
+}
+
+std::unique_ptr<Crawl> make_crawl(const Resource& resource, const v1::CrawlState& state, Bounds bounds) {
+  return make_feed_crawl({&resource, &resource.endpoints.front()}, state.feed(), bounds);
 }
 
 struct Crawled {
@@ -97,7 +102,7 @@ Crawled crawl(const std::function<std::string(const Query&)>& answer, v1::CrawlS
   auto crawl = make_crawl(resource, committed, bounds);
   int failures = 0;
   for (bool done = false; !done && out.requests < most_requests; ++out.requests) {
-    const auto body = answer(crawl->next());
+    const auto body = answer(crawl->next().query);
     play.between();
     const auto page = codec::cut_page(body, {}).value();
     auto step = crawl->on_page({body, page});

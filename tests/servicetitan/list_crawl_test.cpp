@@ -18,11 +18,16 @@ constexpr std::int64_t kTo = kFrom + 10'000'000;
 Resource list_resource(int page_size, const std::string& sort = "+Id") {
   Resource r;
   r.name = "test.rows";
-  r.feed = Feed::windowed_list;
-  r.path = "/test/v2/tenant/{tenant}/rows";
-  r.page_size = page_size;
-  r.unique_sort = sort;
+  Endpoint e;
+  e.path = "/test/v2/tenant/{tenant}/rows";
+  e.page_size = page_size;
+  e.unique_sort = sort;
+  r.endpoints.push_back(std::move(e));
   return r;
+}
+
+std::unique_ptr<Crawl> make_crawl(const Resource& resource, const v1::CrawlState& state) {
+  return make_list_crawl({&resource, &resource.endpoints.front()}, state.list());
 }
 
 v1::ListState window(std::int64_t from = kFrom, std::int64_t to = kTo) {
@@ -50,10 +55,10 @@ Crawled crawl(const ListServer& server, const Resource& resource, v1::ListState 
   Crawled out;
   v1::CrawlState committed;
   *committed.mutable_list() = std::move(state);
-  auto crawl = make_crawl(resource, committed, {});
+  auto crawl = make_crawl(resource, committed);
   int failures = 0;
   for (bool done = false; !done && out.requests < most_requests; ++out.requests) {
-    const auto body = server.answer(crawl->next());
+    const auto body = server.answer(crawl->next().query);
     play.between();
     const auto page = codec::cut_page(body, {}).value();
     auto step = crawl->on_page({body, page});
@@ -63,7 +68,7 @@ Crawled crawl(const ListServer& server, const Resource& resource, v1::ListState 
       continue;
     }
     if (play.crash()) {
-      crawl = make_crawl(resource, committed, {});
+      crawl = make_crawl(resource, committed);
       continue;
     }
     failures = 0;
@@ -72,7 +77,7 @@ Crawled crawl(const ListServer& server, const Resource& resource, v1::ListState 
     if (!step->note.empty()) out.notes.push_back(step->note);
     committed = v1::CrawlState();
     committed.ParseFromString(crawl->state().SerializeAsString());
-    if (play.crash()) crawl = make_crawl(resource, committed, {});
+    if (play.crash()) crawl = make_crawl(resource, committed);
     done = step->done;
     if (done) {
       v1::StreamState stream;
@@ -326,7 +331,7 @@ TEST(ListCrawl, NeverTrustsAnEnvelopeThatMakesNoSense) {
     v1::CrawlState state;
     *state.mutable_list() = window();
     const auto resource = list_resource(10);
-    auto crawl = make_crawl(resource, state, {});
+    auto crawl = make_crawl(resource, state);
     const auto page = codec::cut_page(body, {}).value();
     const auto step = crawl->on_page({body, page});
     ASSERT_FALSE(step) << body;

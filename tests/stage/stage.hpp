@@ -62,6 +62,12 @@ class Stage {
   std::string simulator_url_, ca_file_;
 };
 
+/// The resources that tests of delivery move about: the largest kinds of records, by export feeds and by lists.
+inline constexpr const char* kBulk =
+    "accounting.invoices,accounting.payments,crm.bookings,crm.customers,crm.locations,dispatch.appointment-assignments,"
+    "inventory.vendors,jpm.appointments,jpm.job-types,jpm.jobs,jpm.projects,marketing.campaigns,memberships.memberships,"
+    "settings.business-units,settings.employees,settings.technicians";
+
 /// What records say of themselves: each job's sequence whole and ascending in each partition, and the contents by tenant and
 /// resource ("1001 jpm.jobs").
 struct Checked {

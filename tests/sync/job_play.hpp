@@ -23,9 +23,8 @@ class FakeFeed final : public servicetitan::PageSource {
  public:
   explicit FakeFeed(core::Clock& clock) : clock_(clock) {}
 
-  boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> get_page(tokens::Account, const servicetitan::Resource&,
-                                                                           servicetitan::Query query, servicetitan::CallLog& log,
-                                                                           servicetitan::CallObserver&,
+  boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> get_page(tokens::Account, servicetitan::Request request,
+                                                                           servicetitan::CallLog& log, servicetitan::CallObserver&,
                                                                            core::StopToken stop) override {
     ++log.calls;
     const auto signal = clock_.make_signal();
@@ -33,15 +32,17 @@ class FakeFeed final : public servicetitan::PageSource {
     if (!stop.stop_requested()) co_await signal->wait_until(clock_.now() + takes);
     if (stop.stop_requested()) co_return core::fail(core::ErrorKind::cancelled, "stopped");
     std::string from;
-    for (const auto& [name, value] : query)
+    for (const auto& [name, value] : request.query)
       if (name == "from") from = value;
     asked.push_back(from);
     vendor_behind = tells_behind;
-    auto body = list ? core::Result<std::string>(list(query)) : answer ? answer(from) : core::Result<std::string>(page_at(from));
+    auto body = list     ? core::Result<std::string>(list(request.query))
+                : answer ? answer(from)
+                         : core::Result<std::string>(page_at(from));
     if (!body) co_return core::fail(body.error());
     servicetitan::FetchedPage out;
     out.body = std::make_shared<const std::string>(std::move(*body));
-    auto cut = codec::cut_page(*out.body, {});
+    auto cut = codec::cut_page(*out.body, request.fields);
     if (!cut) co_return core::fail(cut.error());
     out.page = std::move(*cut);
     co_return out;
@@ -158,7 +159,7 @@ class Life final : public TransactionRunner {
 
   std::function<kafka::CommitReport(const kafka::Batch&)> answer;
   bool doubt_after_commit = false;
-  std::size_t record_limit = 1'000'000;
+  RecordTopic record_topic;
   std::optional<JobEnd> end;
   core::StopSource stop, give_up;
 
@@ -176,7 +177,7 @@ class Life final : public TransactionRunner {
   std::map<std::string, UsageRows> usage_;
   Committer committer_{w_.clock, *this, memory_, {"st.journal", 0}, [] { return 1; }, [](const auto&) {}};
   JobContext context_{w_.clock, w_.rng,     w_.config, w_.catalogue,        w_.feed,
-                      metrics_, committer_, memory_,   [] { return true; }, [this](const std::string&) { return record_limit; },
+                      metrics_, committer_, memory_,   [] { return true; }, [this](const std::string&) { return record_topic; },
                       usage_,   budget_};
   std::unique_ptr<Job> job_;
   core::TaskGroup tasks_{w_.loop.get_executor(), w_.clock};

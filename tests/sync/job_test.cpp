@@ -339,7 +339,7 @@ TEST(Job, ARecordThatItsTopicDoesNotTakeIsADeadLetter) {
     return R"({"hasMore":false,"continueFrom":"x","data":[{"id":1},{"id":2,"x":")" + std::string(2000, 'x') + R"("},{"id":3}]})";
   };
   Life life(w);
-  life.record_limit = 1000;
+  life.record_topic.record_limit = 1000;
   life.start(sync_command());
   ASSERT_TRUE(life.run());
   EXPECT_EQ(w.of("st.jpm.jobs").size(), 2u);

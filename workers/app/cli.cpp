@@ -33,7 +33,10 @@ void add_worker(CLI::App& app, Options& o, int& exit) {
 void add_sync(CLI::App& app, Options& o, int& exit) {
   auto* cmd = app.add_subcommand("sync", "Ask for resources of a tenant to be synced");
   add_config(*cmd, o.sync.config);
-  cmd->add_option("--resource,-r", o.sync.resources, "Resource, or a pattern such as 'jpm.*' (repeatable)")->required()->take_all();
+  cmd->add_option("--resource,-r", o.sync.resources, "Resource, or a pattern such as 'jpm.*' (repeatable, or with commas)")
+      ->required()
+      ->delimiter(',')
+      ->take_all();
   cmd->add_option("--app", o.sync.app, "App; may be left out when there is one");
   cmd->add_option("--tenant", o.sync.tenant, "Tenant; may be left out when there is one");
   cmd->add_option("--mode", o.sync.mode, "incremental, full or window")

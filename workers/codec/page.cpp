@@ -193,13 +193,18 @@ bool walk(Cursor& c, unsigned max_depth, OnMember&& on_member) {
 
 class PageCutter {
  public:
-  PageCutter(std::string_view body, const RecordFields& fields) : body_(body), fields_(fields), c_(body) {}
+  PageCutter(std::string_view body, const RecordFields& fields)
+      : body_(body),
+        fields_(fields),
+        key_name_(std::string_view(fields.key).substr(0, fields.key.find('.'))),
+        modified_name_(std::string_view(fields.modified).substr(0, fields.modified.find('.'))),
+        c_(body) {}
 
   core::Result<Page> run() {
     if (body_.size() > 0xffffffffULL) return core::fail(ErrorKind::too_large, "a page of more than 4 GiB");
     if (!simdjson::validate_utf8(body_.data(), body_.size()))
       return core::fail(ErrorKind::malformed, "the page is not valid UTF-8");
-    if (!envelope()) return core::fail(ErrorKind::malformed, fmt::format("{} at byte {}", problem_, c_.at - c_.begin));
+    if (!body()) return core::fail(ErrorKind::malformed, fmt::format("{} at byte {}", problem_, c_.at - c_.begin));
     return std::move(page_);
   }
 
@@ -209,8 +214,24 @@ class PageCutter {
     return false;
   }
 
-  bool envelope() {
+  bool body() {
     c_.blanks();
+    if (fields_.shape != BodyShape::rows) return single();
+    if (!c_.more() || *c_.at != '[') return envelope();
+    page_.has_data = page_.bare = true;
+    if (!records()) return false;
+    c_.blanks();
+    return c_.at == c_.end || refuse("text behind the page");
+  }
+
+  bool single() {
+    page_.bare = true;
+    if (!record(fields_.shape == BodyShape::value)) return false;
+    c_.blanks();
+    return c_.at == c_.end || refuse("text behind the page");
+  }
+
+  bool envelope() {
     if (!c_.take('{')) return refuse("the page is not a JSON object");
     c_.blanks();
     if (!c_.take('}')) {
@@ -262,21 +283,19 @@ class PageCutter {
     if (c_.take(']')) return true;
     do {
       c_.blanks();
-      if (!record()) return false;
+      if (!record(fields_.any_record)) return false;
       c_.blanks();
     } while (c_.take(','));
     return c_.take(']');
   }
 
-  bool record() {
-    if (!c_.more() || *c_.at != '{') return refuse("a record that is not an object");
+  bool record(bool of_any_kind) {
+    if (!c_.more() || (*c_.at != '{' && !of_any_kind)) return refuse("a record that is not an object");
     const char* start = c_.at;
     Record record;
     const bool ok = walk(c_, kMaxDepth - 2, [&](std::string_view name, std::string_view value) {
-      if (name == fields_.key)
-        record.key = slice(value);
-      else if (name == fields_.modified)
-        record.modified = slice(value);
+      if (name == key_name_) record.key = slice(inner(value, fields_.key));
+      if (name == modified_name_) record.modified = slice(inner(value, fields_.modified));
     });
     if (!ok) return false;
     record.bytes = slice({start, static_cast<std::size_t>(c_.at - start)});
@@ -284,12 +303,20 @@ class PageCutter {
     return true;
   }
 
+  /// The rest of a path inside the member that its first name has led to.
+  static std::string_view inner(std::string_view value, const std::string& path) {
+    const auto dot = path.find('.');
+    return dot == std::string::npos ? value : json_field(value, std::string_view(path).substr(dot + 1));
+  }
+
   Slice slice(std::string_view part) const {
+    if (part.empty()) return {};
     return {static_cast<std::uint32_t>(part.data() - body_.data()), static_cast<std::uint32_t>(part.size())};
   }
 
   std::string_view body_;
   const RecordFields& fields_;
+  std::string_view key_name_, modified_name_;
   Cursor c_;
   Page page_;
   const char* problem_ = "not valid JSON";
@@ -325,6 +352,22 @@ core::Result<std::map<std::string, std::string_view>> json_members(std::string_v
   std::map<std::string, std::string_view> members;
   walk(c, kMaxDepth, [&](std::string_view name, std::string_view value) { members[std::string(name)] = value; });
   return members;
+}
+
+std::string_view json_field(std::string_view object, std::string_view path) {
+  while (!path.empty()) {
+    if (object.empty() || object.front() != '{') return {};
+    const auto dot = std::min(path.find('.'), path.size());
+    const auto wanted = path.substr(0, dot);
+    std::string_view found;
+    Cursor c(object);
+    walk(c, kMaxDepth, [&](std::string_view name, std::string_view value) {
+      if (name == wanted) found = value;
+    });
+    object = found;
+    path.remove_prefix(std::min(dot + 1, path.size()));
+  }
+  return object;
 }
 
 std::optional<std::string> json_text(std::string_view raw) {

@@ -31,21 +31,31 @@ struct Record {
 /// The members of the envelope hold raw JSON values.
 struct Page {
   std::vector<Record> records;
-  bool has_data = false;  ///< the envelope has a member "data" that is an array
+  bool has_data = false;  ///< there are rows: "data" is an array, or the body is one
+  bool bare = false;      ///< no envelope
   Slice has_more, continue_from, page, page_size, total_count;
 };
 
-/// Names of the two record fields to look for, at the top level of a record.
+/// What a body should look like.
+enum class BodyShape {
+  rows,    ///< an envelope with "data", or a bare array
+  object,  ///< one record: the object itself
+  value,   ///< one record: any JSON value
+};
+
+/// Paths of the two record fields to look for: "id", "leadCall.id"; empty: not wanted.
 struct RecordFields {
   std::string key = "id";
   std::string modified = "modifiedOn";
+  BodyShape shape = BodyShape::rows;
+  bool any_record = false;  ///< rows need not be objects (reports: arrays)
 };
 
 inline constexpr unsigned kMaxDepth = 128;
 
 /// One pass over the body, no copies. `malformed` with the byte offset for anything that is not JSON, nests deeper than
-/// kMaxDepth, has members of "data" that are not objects, is not an object at the top, or repeats an envelope member it uses.
-/// Bodies up to 4 GiB - 1. Any thread.
+/// kMaxDepth, has rows that are not objects, is not of the shape asked for, or repeats an envelope member it uses. A bare array
+/// is a page with data and without an envelope: some lists answer one or the other. Bodies up to 4 GiB - 1. Any thread.
 core::Result<Page> cut_page(std::string_view body, const RecordFields& fields);
 
 /// Whether `text` is one JSON value (RFC 8259, UTF-8, depth up to `max_depth`): the strict gate before lenient parsers.
@@ -54,6 +64,10 @@ core::Result<void> check_json(std::string_view text, unsigned max_depth = kMaxDe
 /// The members of a JSON object at its top level, raw values by name; `malformed` for anything that is not one JSON object. A
 /// repeated name keeps its last value. For small bodies (tokens, errors).
 core::Result<std::map<std::string, std::string_view>> json_members(std::string_view text);
+
+/// The raw value of a field of one JSON object that check_json() or cut_page() has seen, found by a path of names ("leadCall.id");
+/// empty when there is none.
+std::string_view json_field(std::string_view object, std::string_view path);
 
 /// The text of a raw JSON string without escapes ("\"a\"" -> "a"), decoded when it has some; nothing when it is no string.
 std::optional<std::string> json_text(std::string_view raw);

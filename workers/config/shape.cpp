@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <regex>
 #include <tuple>
 
@@ -26,7 +27,11 @@ bool within(double value, const ValueShape& shape) {
 
 /// std::regex recurses for each character: nothing that a pattern of ours accepts is longer than this.
 bool matches(const std::string& text, const std::string& pattern) {
-  return text.size() <= 512 && std::regex_match(text, std::regex(pattern));
+  thread_local std::map<std::string, std::regex> compiled;  // few, and costly to make
+  if (text.size() > 512) return false;
+  auto at = compiled.find(pattern);
+  if (at == compiled.end()) at = compiled.emplace(pattern, std::regex(pattern)).first;
+  return std::regex_match(text, at->second);
 }
 
 template <class Format>

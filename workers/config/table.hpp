@@ -117,7 +117,9 @@ class Table {
     return row(
         std::move(field),
         [inner, member](const Node& node, const ValueShape&, T& target, Reader& reader) {
-          if (node.kind != Node::Kind::null) inner.read(node, (target.*member).emplace(), reader);
+          if (node.kind == Node::Kind::null) return;
+          if (!(target.*member)) (target.*member).emplace();  // what is there already is changed, not replaced
+          inner.read(node, *(target.*member), reader);
         },
         [inner, member](const T& target) { return target.*member ? inner.write(*(target.*member)) : Node{}; });
   }

@@ -27,6 +27,7 @@ enum class ErrorKind {
   malformed,      ///< a body that is not what the endpoint promises
   no_progress,    ///< the same continuation token again and again, endless empty pages
   unstable_list,  ///< a list that changes faster than it can be read
+  restarted,      ///< a snapshot whose memory died with its worker: it runs again as a new job
   unsupported,    ///< a known request that this version does not do
   broker,         ///< Kafka is away or refuses; it may come back
   fenced,         ///< another worker owns this partition or identity now

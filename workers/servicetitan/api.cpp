@@ -39,11 +39,14 @@ void inflate_refusal(http::Response& response) {
   response.body = codec::gunzip(response.body, kInlineBody).value_or("");
 }
 
-std::string fill_path(const std::string& path, std::int64_t tenant) {
-  static constexpr std::string_view kPlace = "{tenant}";
-  auto out = path;
-  if (const auto at = out.find(kPlace); at != std::string::npos) out.replace(at, kPlace.size(), std::to_string(tenant));
-  return out;
+std::string fill_path(std::string path, std::int64_t tenant, const Parameters& places) {
+  const auto fill = [&path](const std::string& name, const std::string& value) {
+    const auto place = "{" + name + "}";
+    if (const auto at = path.find(place); at != std::string::npos) path.replace(at, place.size(), value);
+  };
+  fill("tenant", std::to_string(tenant));
+  for (const auto& [name, value] : places) fill(name, http::percent_encode(value));
+  return path;
 }
 
 }  // namespace
@@ -70,11 +73,11 @@ boost::asio::awaitable<bool> Api::wait(core::Duration d, core::StopToken stop) {
   co_return !stop.stop_requested();
 }
 
-boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account account, const Resource& resource, Query query,
-                                                          CallLog& log, CallObserver& observer, core::StopToken stop) {
+boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account account, Request request, CallLog& log,
+                                                          CallObserver& observer, core::StopToken stop) {
   Attempts attempts;
   for (;;) {
-    auto page = co_await attempt(account, resource, query, log, observer, stop);
+    auto page = co_await attempt(account, request, log, observer, stop);
     if (page) co_return page;
     const auto verdict = classify(page.error(), attempts, p_.rng);
     switch (verdict.remedy) {
@@ -97,15 +100,15 @@ boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account accoun
   }
 }
 
-boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account, const Resource& resource, const Query& query,
-                                                         CallLog& log, CallObserver& observer, core::StopToken stop) {
+boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account, const Request& request, CallLog& log,
+                                                         CallObserver& observer, core::StopToken stop) {
   while (!observer.may_call())
     if (!co_await wait(kLeasePoll, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
-  auto request = make_request(account, resource, query);
-  if (!request) co_return core::fail(request.error());
-  auto response = co_await call(account, resource, std::move(*request), log, stop);
+  auto wire = make_request(account, request);
+  if (!wire) co_return core::fail(wire.error());
+  auto response = co_await call(account, *request.resource, std::move(*wire), log, stop);
   if (!response) co_return core::fail(response.error());
-  co_return co_await read(resource, std::move(*response));
+  co_return co_await read(request, std::move(*response));
 }
 
 /// Connection first, then the permit, then at once the call: what is paced is what the vendor counts. The token is looked at
@@ -162,8 +165,8 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
   co_return core::fail(ErrorKind::network, "the server closes every connection before it answers");
 }
 
-boost::asio::awaitable<Result<FetchedPage>> Api::read(const Resource& resource, http::Response response) {
-  codec::RecordFields fields{resource.key, resource.modified};
+boost::asio::awaitable<Result<FetchedPage>> Api::read(const Request& request, http::Response response) {
+  auto fields = request.fields;
   if (response.body.size() < kInlineBody && http::find_header(response.headers, "Content-Encoding") == nullptr)
     co_return inflate_and_cut(std::move(response), fields, p_.max_page);
   auto job = [response = std::move(response), fields = std::move(fields), max = p_.max_page]() mutable {
@@ -172,19 +175,22 @@ boost::asio::awaitable<Result<FetchedPage>> Api::read(const Resource& resource, 
   co_return co_await core::run_on(p_.helpers.executor(), std::move(job));
 }
 
-Result<http::Request> Api::make_request(const tokens::Account& account, const Resource& resource, const Query& query) const {
+Result<http::Request> Api::make_request(const tokens::Account& account, const Request& wanted) const {
   const auto* app = p_.config.find_app(account.app);
   core::check(app != nullptr, "a request for an app that is not configured");
   const auto key = app->app_key.read();
   if (!key) return core::fail(key.error());
   http::Request request;
-  request.target = fill_path(resource.path, account.tenant);
+  request.method = wanted.endpoint->method;
+  request.body = wanted.body;
+  request.target = fill_path(wanted.endpoint->path, account.tenant, wanted.places);
   char separator = '?';
-  for (const auto& [name, value] : query) {
+  for (const auto& [name, value] : wanted.query) {
     request.target += separator + http::percent_encode(name) + "=" + http::percent_encode(value);
     separator = '&';
   }
   request.headers = {{"Accept", "application/json"}, {"Accept-Encoding", "gzip"}, {"ST-App-Key", key->reveal()}};
+  if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   return request;
 }
 

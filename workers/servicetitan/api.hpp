@@ -35,21 +35,21 @@ class Api final : public PageSource {
   };
   explicit Api(Parts parts);
 
-  boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, const Resource& resource, Query query,
-                                                             CallLog& log, CallObserver& observer, core::StopToken stop) override;
+  boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, Request request, CallLog& log,
+                                                             CallObserver& observer, core::StopToken stop) override;
   core::WallTime vendor_now() const override;
 
   /// Which quota the account's calls count against.
   limits::Bucket& bucket(const tokens::Account& account);
 
  private:
-  boost::asio::awaitable<core::Result<FetchedPage>> attempt(tokens::Account account, const Resource& resource, const Query& query,
-                                                            CallLog& log, CallObserver& observer, core::StopToken stop);
+  boost::asio::awaitable<core::Result<FetchedPage>> attempt(tokens::Account account, const Request& request, CallLog& log,
+                                                            CallObserver& observer, core::StopToken stop);
   boost::asio::awaitable<core::Result<http::Response>> call(tokens::Account account, const Resource& resource,
                                                             http::Request request, CallLog& log, core::StopToken stop);
-  boost::asio::awaitable<core::Result<FetchedPage>> read(const Resource& resource, http::Response response);
+  boost::asio::awaitable<core::Result<FetchedPage>> read(const Request& request, http::Response response);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
-  core::Result<http::Request> make_request(const tokens::Account& account, const Resource& resource, const Query& query) const;
+  core::Result<http::Request> make_request(const tokens::Account& account, const Request& request) const;
   void note_date(const http::Response& response);
 
   Parts p_;

@@ -2,20 +2,30 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "codec/page.hpp"
-#include "core/clock.hpp"
 #include "core/error.hpp"
 #include "servicetitan/catalogue.hpp"
+#include "stsync/v1/command.pb.h"
 #include "stsync/v1/journal.pb.h"
 
 namespace stsync::servicetitan {
 
-using Query = std::vector<std::pair<std::string, std::string>>;  ///< not yet percent-encoded
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+/// One call to make.
+struct Request {
+  const Resource* resource = nullptr;  ///< whose rows these are; of a fan-out also the parents'
+  const Endpoint* endpoint = nullptr;
+  Parameters places;  ///< what fills the places of the path, not yet percent-encoded
+  Query query;        ///< everything else
+  std::string body;   ///< of a POST
+  codec::RecordFields fields;
+  bool resizable = false;  ///< a smaller page can be asked for when this one takes too long
+};
 
 /// An answer of the API, checked and cut.
 struct PageView {
@@ -26,8 +36,12 @@ struct PageView {
 /// What a page means for the job.
 struct Step {
   std::vector<std::uint32_t> publish;  ///< indices into page.records, in order
+  RecordContext context;               ///< of those records
+  const KeySpec* key = nullptr;        ///< how their keys are made
   bool done = false;                   ///< the crawl is complete with this page
-  std::string note;                    ///< what the user should hear although nothing failed
+  bool snapshot = false;               ///< with `done`: exactly the rows of one moment are published, and they were `rows`
+  std::int64_t rows = 0;
+  std::string note;  ///< what the user should hear although nothing failed
 };
 
 /// Rows outside [from, to) are not published (milliseconds UTC; 0 and max: open).
@@ -42,20 +56,52 @@ struct Bounds {
 class Crawl {
  public:
   virtual ~Crawl() = default;
-  virtual Query next() const = 0;
+  virtual Request next() const = 0;
   /// malformed, no_progress: the page cannot be used and nothing has moved; ask again. Others end the job.
   virtual core::Result<Step> on_page(const PageView& view) = 0;
+  /// The call was refused for good: what that means for the crawl, else the error itself.
+  virtual core::Result<Step> on_refusal(const core::Error& error) { return core::fail(error); }
   virtual v1::CrawlState state() const = 0;
   /// How the stream's cursor stands once everything read so far is published.
   virtual void move_cursor(v1::StreamState& stream) const = 0;
+  /// Pages of this many rows from now on, where the size can be asked for.
+  virtual void resize(int /*page_size*/) {}
 };
 
-/// Export feed: follows continueFrom (facts 6). `bounds`: window mode, else open. `include_all`: nothing is filtered.
-std::unique_ptr<Crawl> make_feed_crawl(const Resource& resource, const v1::FeedState& state, Bounds bounds);
+/// What a crawl reads: an endpoint, with the parameters that a parent, an id or a stretch of time gives it.
+struct Target {
+  const Resource* resource = nullptr;
+  const Endpoint* endpoint = nullptr;
+  Parameters parameters{};  ///< for the path, the query or the body; also "begin" and "end" of a stretch
+  const KeySpec& key() const { return endpoint->key ? *endpoint->key : resource->key; }
+  Request request() const;
+  /// A step that publishes rows of this target; the first on the page is `first_row` of its list.
+  Step step(std::int64_t first_row = 0) const;
+};
+
+/// Export feed: follows continueFrom (facts 6). `bounds`: window mode, else open.
+std::unique_ptr<Crawl> make_feed_crawl(Target target, const v1::FeedState& state, Bounds bounds);
 
 /// List inside a closed window, backward over a total order or by splitting (design 5).
-std::unique_ptr<Crawl> make_list_crawl(const Resource& resource, const v1::ListState& state);
+std::unique_ptr<Crawl> make_list_crawl(Target target, const v1::ListState& state);
 
-std::unique_ptr<Crawl> make_crawl(const Resource& resource, const v1::CrawlState& state, Bounds bounds);
+/// List without a window (design 5).
+std::unique_ptr<Crawl> make_snapshot_crawl(Target target, const v1::SnapshotState& state);
+
+/// Everything in one answer.
+std::unique_ptr<Crawl> make_once_crawl(Target target, const v1::OnceState& state);
+
+/// What a command names, `ids_filter` of the endpoint permitting 50 at a time.
+std::unique_ptr<Crawl> make_ids_crawl(Target target, const v1::IdsState& state, std::vector<std::string> ids);
+
+/// Stretches of time, oldest first.
+std::unique_ptr<Crawl> make_period_crawl(Target target, const v1::PeriodState& state);
+
+/// The rows of every parent.
+std::unique_ptr<Crawl> make_fanout_crawl(const Catalogue& catalogue, Target target, const v1::FanoutState& state);
+
+/// The crawl of a job from what its plan or its journal says. `state.role` names the endpoint.
+std::unique_ptr<Crawl> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
+                                  const v1::Sync& sync);
 
 }  // namespace stsync::servicetitan

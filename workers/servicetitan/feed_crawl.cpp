@@ -12,17 +12,17 @@ constexpr std::int64_t kMaxEmptyPages = 1000;
 
 class FeedCrawl final : public Crawl {
  public:
-  FeedCrawl(const Resource& resource, v1::FeedState state, Bounds bounds)
-      : resource_(resource), state_(std::move(state)), bounds_(bounds) {
+  FeedCrawl(Target target, v1::FeedState state, Bounds bounds)
+      : target_(std::move(target)), state_(std::move(state)), bounds_(bounds) {
     if (state_.token().empty() && bounds_.from_ms > 0)
       start_ = core::format_utc(core::WallTime(std::chrono::milliseconds(bounds_.from_ms)));
   }
 
-  Query next() const override {
-    auto query = resource_.query;
+  Request next() const override {
+    auto request = target_.request();
     const auto& from = state_.token().empty() ? start_ : state_.token();
-    if (!from.empty()) query.emplace_back("from", from);
-    return query;
+    if (!from.empty()) request.query.emplace_back("from", from);
+    return request;
   }
 
   core::Result<Step> on_page(const PageView& view) override {
@@ -33,7 +33,7 @@ class FeedCrawl final : public Crawl {
     const bool empty = view.page.records.empty();
     const bool more = has_more == "true";
     const bool stands_still = more && (token.empty() || token == state_.token());
-    Step step;
+    auto step = target_.step();
     if (stands_still && !empty)
       return core::fail(ErrorKind::no_progress, "the feed has more rows but repeats its continuation token");
     if (more && !stands_still && token == mark_)
@@ -86,7 +86,7 @@ class FeedCrawl final : public Crawl {
     keep_mark_ *= 2;
   }
 
-  const Resource& resource_;
+  const Target target_;
   v1::FeedState state_;
   const Bounds bounds_;
   std::string start_;
@@ -97,13 +97,8 @@ class FeedCrawl final : public Crawl {
 
 }  // namespace
 
-std::unique_ptr<Crawl> make_feed_crawl(const Resource& resource, const v1::FeedState& state, Bounds bounds) {
-  return std::make_unique<FeedCrawl>(resource, state, bounds);
-}
-
-std::unique_ptr<Crawl> make_crawl(const Resource& resource, const v1::CrawlState& state, Bounds bounds) {
-  if (resource.feed == Feed::export_feed) return make_feed_crawl(resource, state.feed(), bounds);
-  return make_list_crawl(resource, state.list());
+std::unique_ptr<Crawl> make_feed_crawl(Target target, const v1::FeedState& state, Bounds bounds) {
+  return std::make_unique<FeedCrawl>(std::move(target), state, bounds);
 }
 
 }  // namespace stsync::servicetitan

@@ -26,32 +26,61 @@ std::string time_text(std::int64_t ms) { return core::format_utc(core::WallTime(
 /// honoured, the window is halved until each part fits a page.
 class ListCrawl final : public Crawl {
  public:
-  ListCrawl(const Resource& resource, v1::ListState state) : resource_(resource), state_(std::move(state)) {}
+  ListCrawl(Target target, v1::ListState state)
+      : target_(std::move(target)), state_(std::move(state)), asked_size_(target_.endpoint->page_size) {}
 
-  Query next() const override {
-    auto query = resource_.query;
+  Request next() const override {
+    auto request = target_.request();
+    if (state_.created()) request.fields.modified = "createdOn";
+    auto& query = request.query;
     const auto [from, to] = window();
     if (!unfiltered()) {
-      if (from > 0) query.emplace_back("modifiedOnOrAfter", time_text(from));
-      query.emplace_back("modifiedBefore", time_text(to));
+      const auto* from_name = state_.created() ? "createdOnOrAfter" : "modifiedOnOrAfter";
+      if (from > 0) query.emplace_back(from_name, time_text(from));
+      query.emplace_back(state_.created() ? "createdBefore" : "modifiedBefore", time_text(to));
     }
-    if (sorted()) query.emplace_back("sort", resource_.unique_sort);
-    query.emplace_back("page", std::to_string(page_number()));
-    query.emplace_back("pageSize", std::to_string(resource_.page_size));
+    if (sorted()) query.emplace_back("sort", target_.endpoint->unique_sort);
+    query.emplace_back("page", std::to_string(page_number() + target_.endpoint->first_page - 1));
+    query.emplace_back("pageSize", std::to_string(asked_size_));
     query.emplace_back("includeTotal", "true");
-    return query;
+    request.resizable = true;
+    return request;
+  }
+
+  /// The offset moves to where a page of the new size holds the last row not read.
+  void resize(int page_size) override {
+    if (page_size == asked_size_) return;
+    asked_size_ = page_size;
+    if (state_.splitting() || state_.page_size() == 0) return;
+    if (state_.located()) return realign(page_size);
+    state_.set_offset(state_.offset() / page_size * page_size);
+    state_.set_page_size(page_size);
+    walked_to_ = 0;
+  }
+
+  /// A sort that is not even understood is no sort.
+  core::Result<Step> on_refusal(const core::Error& error) override {
+    if (error.kind() != ErrorKind::bad_request || !sorted() || state_.located() || state_.lowest_id() != 0)
+      return core::fail(error);
+    return start_splitting();
   }
 
   core::Result<Step> on_page(const PageView& view) override {
     const auto has_more = view.page.has_more.in(view.body);
-    if (!view.page.has_data || (has_more != "true" && has_more != "false"))
+    // A list that is a bare array on some tenants: everything at once.
+    const bool all_at_once = view.page.bare && page_number() == 1;
+    if (!view.page.has_data || (has_more != "true" && has_more != "false" && !all_at_once))
       return core::fail(ErrorKind::malformed, "the page lacks data or hasMore");
     const bool more = has_more == "true";
     if (more && view.page.records.empty()) return core::fail(ErrorKind::malformed, "a page without rows promises more");
     if (auto ok = check_bounds(view); !ok) return ignored_filter(ok.error());
-    if (state_.splitting()) return split(view, more);
-    if (!state_.located()) return locate(view, more);
-    return backward(view, more);
+    auto step = state_.splitting() ? split(view, more) : !state_.located() ? locate(view, more) : backward(view, more);
+    if (step && !step->publish.empty()) {
+      const auto whose = target_.step();
+      step->context = whose.context;
+      step->key = whose.key;
+    }
+    return step;
   }
 
   v1::CrawlState state() const override {
@@ -60,10 +89,14 @@ class ListCrawl final : public Crawl {
     return out;
   }
 
-  void move_cursor(v1::StreamState& stream) const override { stream.set_watermark_ms(state_.to_ms()); }
+  void move_cursor(v1::StreamState& stream) const override {
+    stream.set_watermark_ms(state_.to_ms());
+    if (state_.from_ms() == 0) stream.set_full_ms(state_.to_ms());
+  }
 
  private:
-  bool sorted() const { return !resource_.unique_sort.empty() && !state_.splitting(); }
+  bool sorted() const { return !target_.endpoint->unique_sort.empty() && !state_.splitting(); }
+  const std::string& name() const { return target_.resource->name; }
   bool unfiltered() const { return state_.unfiltered(); }
   std::int64_t page_size() const { return state_.page_size(); }
 
@@ -98,8 +131,8 @@ class ListCrawl final : public Crawl {
     for (const auto& record : view.page.records) {
       const auto t = modified(view, record);
       if (t && !bounds.contains(*t))
-        return core::fail(ErrorKind::bad_request,
-                          fmt::format("{}: the modified window has no effect, the list is read whole", resource_.name));
+        return core::fail(ErrorKind::bad_request, fmt::format("{}: the {} window has no effect, the list is read whole", name(),
+                                                              state_.created() ? "created" : "modified"));
     }
     return {};
   }
@@ -238,17 +271,21 @@ class ListCrawl final : public Crawl {
   /// that were published, so it is not compared with the page before.
   core::Result<Step> relocate(std::int64_t size) {
     if (++relocations_ > kMaxRelocations)
-      return core::fail(ErrorKind::unstable_list, resource_.name + ": the server changes its page size again and again");
+      return core::fail(ErrorKind::unstable_list, name() + ": the server changes its page size again and again");
+    realign(size);
+    return Step{};
+  }
+
+  void realign(std::int64_t size) {
     const auto last_unread = state_.offset() + page_size() - 1;
     state_.set_page_size(size);
     state_.set_offset(last_unread / size * size);
     previous_.clear();
     looking_back_ = false;
-    return Step{};
   }
 
   core::Result<Step> start_splitting() {
-    if (unfiltered()) return core::fail(ErrorKind::unstable_list, resource_.name + ": no order and no window to read it by");
+    if (unfiltered()) return core::fail(ErrorKind::unstable_list, name() + ": no order and no window to read it by");
     state_.set_splitting(true);
     state_.set_lowest_id(0);  // without the order it says nothing about what was published
     state_.clear_parts();
@@ -272,7 +309,7 @@ class ListCrawl final : public Crawl {
     const auto middle = low + (to - low) / 2;
     if (middle <= low)
       return core::fail(ErrorKind::unstable_list,
-                        fmt::format("{}: more than a page of rows changed at {}", resource_.name, time_text(low)));
+                        fmt::format("{}: more than a page of rows changed at {}", name(), time_text(low)));
     state_.mutable_parts()->RemoveLast();
     for (const auto& [a, b] : {std::pair(middle, to), std::pair(from, middle)}) {
       auto* part = state_.add_parts();
@@ -295,8 +332,9 @@ class ListCrawl final : public Crawl {
     return step;
   }
 
-  const Resource& resource_;
+  const Target target_;
   v1::ListState state_;
+  int asked_size_;
   bool read_one_ = false;            ///< the end was found and its page read
   std::set<std::int64_t> previous_;  ///< ids of the page read before
   std::int64_t walked_to_ = 0;       ///< highest id seen on the way to the end
@@ -307,8 +345,8 @@ class ListCrawl final : public Crawl {
 
 }  // namespace
 
-std::unique_ptr<Crawl> make_list_crawl(const Resource& resource, const v1::ListState& state) {
-  return std::make_unique<ListCrawl>(resource, state);
+std::unique_ptr<Crawl> make_list_crawl(Target target, const v1::ListState& state) {
+  return std::make_unique<ListCrawl>(std::move(target), state);
 }
 
 }  // namespace stsync::servicetitan

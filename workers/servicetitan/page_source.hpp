@@ -42,10 +42,9 @@ class CallObserver {
 class PageSource {
  public:
   virtual ~PageSource() = default;
-  /// One page of `resource`, repeated until it can be used or classify() gives up. Errors are of classify.hpp.
-  virtual boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, const Resource& resource, Query query,
-                                                                     CallLog& log, CallObserver& observer,
-                                                                     core::StopToken stop) = 0;
+  /// The answer to `request`, asked again until it can be used or classify() gives up. Errors are of classify.hpp.
+  virtual boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, Request request, CallLog& log,
+                                                                     CallObserver& observer, core::StopToken stop) = 0;
   /// Own clock, or the vendor's where that is behind (from the Date of its answers).
   virtual core::WallTime vendor_now() const = 0;
 };

@@ -374,7 +374,7 @@ constexpr Resource kResources[] = {
     {"memberships.memberships", "memberships/v2", "export/memberships", true, {}, kMemberships},
     {"marketing.campaigns", "marketing/v2", "campaigns", false, "Id|CreatedOn|ModifiedOn", kCampaigns},
     {"inventory.vendors", "inventory/v2", "vendors", false, "Id|ModifiedOn|CreatedOn", kVendors},
-    {"settings.business-units", "settings/v2", "business-units", false, {}, kBusinessUnits},
+    {"settings.business-units", "settings/v2", "export/business-units", true, {}, kBusinessUnits},
     {"jpm.job-types", "jpm/v2", "job-types", false, {}, kJobTypes},
 };
 // clang-format on

@@ -1,14 +1,20 @@
 #include "sync/intake.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "codec/wire.hpp"
 #include "core/text.hpp"
 #include "kafka/client.hpp"
+#include "servicetitan/plan.hpp"
 #include "sync/names.hpp"
 
 namespace stsync::sync {
 namespace {
+
+constexpr int kMaxIds = 5000;
+constexpr std::size_t kMaxIdBytes = 300;
 
 constexpr std::string_view kForwarded = "st-forwarded";
 
@@ -50,9 +56,25 @@ std::optional<Reject> check_address(const v1::Command& c, const config::Config& 
 
 std::int64_t ms_of(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
 
+/// Ids end up in paths and lists: no id may be read as something else there.
+bool valid_record_id(std::string_view id) {
+  return !id.empty() && id.size() <= kMaxIdBytes && id != "." && id != ".." &&
+         std::all_of(id.begin(), id.end(),
+                     [](unsigned char ch) { return ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' && ch != '\\'; });
+}
+
+std::optional<Reject> check_ids(const v1::Command& c) {
+  const auto& ids = c.sync().ids();
+  if (ids.empty() || ids.size() > kMaxIds) return reject(c, "bad_ids", fmt::format("mode ids needs 1 to {} ids", kMaxIds));
+  for (const auto& id : ids)
+    if (!valid_record_id(id)) return reject(c, "bad_ids", fmt::format("'{}' is no id", core::printable(id, 80)));
+  return std::nullopt;
+}
+
 std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
   const auto& s = c.sync();
-  if (catalogue.find(s.resource()) == nullptr)
+  const auto* resource = catalogue.find(s.resource());
+  if (resource == nullptr)
     return reject(c, "unknown_resource",
                   fmt::format("'{}' is not a resource (see: stsync catalog list)", core::printable(s.resource(), 80)));
   const bool windowed = s.has_from() || s.has_to();
@@ -65,10 +87,16 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
       if (!s.has_from() || !s.has_to()) return reject(c, "bad_window", "mode window needs from and to");
       if (ms_of(s.from()) >= ms_of(s.to())) return reject(c, "bad_window", "from must be before to");
       break;
+    case v1::ids:
+      if (windowed) return reject(c, "bad_window", "from and to belong to mode window");
+      if (auto bad = check_ids(c)) return bad;
+      break;
     default:
-      return reject(c, "unsupported_mode", fmt::format("mode {} is not supported by this version", v1::Mode_Name(s.mode())));
+      break;
   }
-  if (s.ids_size() > 0 || s.has_report()) return reject(c, "bad_command", "ids and report belong to modes of their own");
+  if ((s.ids_size() > 0 && s.mode() != v1::ids) || s.has_report())
+    return reject(c, "bad_command", "ids and report belong to modes of their own");
+  if (auto ok = servicetitan::check_mode(*resource, s); !ok) return reject(c, "unsupported_mode", ok.error().message());
   return std::nullopt;
 }
 
@@ -89,8 +117,10 @@ std::optional<std::string> merge_target(const v1::Command& c, const Memory& memo
     if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync()) continue;
     if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
     const bool absorbed = other.sync().mode() == v1::full && c.sync().mode() == v1::incremental;
-    const bool same = other.sync().mode() == c.sync().mode() && ms_of(other.sync().from()) == ms_of(c.sync().from()) &&
-                      ms_of(other.sync().to()) == ms_of(c.sync().to());
+    const bool same =
+        other.sync().mode() == c.sync().mode() && ms_of(other.sync().from()) == ms_of(c.sync().from()) &&
+        ms_of(other.sync().to()) == ms_of(c.sync().to()) &&
+        std::equal(other.sync().ids().begin(), other.sync().ids().end(), c.sync().ids().begin(), c.sync().ids().end());
     if (same || absorbed) return other.id();
   }
   return std::nullopt;

@@ -42,7 +42,8 @@ bool ends_lane(const Error& e) {
   return e.kind() == ErrorKind::doubt || e.kind() == ErrorKind::fenced || e.kind() == ErrorKind::cancelled;
 }
 
-std::int64_t ms_of(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
+/// A refusal may mean something to the crawl: a parent that is gone, a sort that is not known. Any other failure does not.
+bool ends_job(const Error& e) { return e.kind() != ErrorKind::not_found && e.kind() != ErrorKind::bad_request; }
 
 }  // namespace
 
@@ -70,8 +71,8 @@ void Job::pause() {
 boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
   lane_stop_ = lane_stop;
   const auto on_lane_stop = lane_stop.on_stop([this] { stop_.request_stop(); });
-  begin();
-  auto error = co_await crawl_pages();
+  auto error = begin();
+  if (!error) error = co_await crawl_pages();
   if (!error) {
     telemetry::log(telemetry::Level::info, "job_completed", "job completed",
                    {{"job", state_.command().id()},
@@ -93,43 +94,37 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
   co_return co_await end(v1::JobState::failed, v1::StatusEvent::failed, &*error, JobEnd::finished);
 }
 
-v1::Mode Job::effective_mode() const {
-  const auto mode = state_.command().sync().mode();
-  if (mode != v1::incremental || state_.crawl().kind_case() != v1::CrawlState::KIND_NOT_SET) return mode;
-  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
-  const bool has_cursor = resource_.feed == servicetitan::Feed::export_feed ? !stream.token().empty() : stream.watermark_ms() > 0;
-  return has_cursor ? v1::incremental : v1::full;
-}
-
-servicetitan::Bounds Job::bounds() const {
+core::Result<servicetitan::Plan> Job::make_plan() const {
   const auto& sync = state_.command().sync();
-  if (sync.mode() != v1::window) return {};
-  return {ms_of(sync.from()), ms_of(sync.to())};
+  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+  return servicetitan::plan(
+      {context_.catalogue, resource_, sync, stream, settled_ms(), context_.pages.vendor_now().time_since_epoch().count()});
 }
 
 /// A job that never made a call gets its crawl from the mode and the stream's cursor; any other goes on from its own state.
-void Job::begin() {
-  const bool fresh = state_.crawl().kind_case() == v1::CrawlState::KIND_NOT_SET;
-  if (fresh) {
-    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
-    const auto mode = effective_mode();
-    state_.set_stream_version(stream.version());
-    if (mode == v1::full) state_.mutable_command()->mutable_sync()->set_mode(v1::full);
-    if (resource_.feed == servicetitan::Feed::export_feed) {
-      state_.mutable_crawl()->mutable_feed()->set_token(mode == v1::incremental ? stream.token() : "");
-    } else {
-      auto& list = *state_.mutable_crawl()->mutable_list();
-      list.set_from_ms(mode == v1::incremental ? stream.watermark_ms() : bounds().from_ms);
-      list.set_to_ms(mode == v1::window ? bounds().to_ms : settled_ms());
-    }
-  }
-  crawl_ = servicetitan::make_crawl(resource_, state_.crawl(), bounds());
+std::optional<Error> Job::begin() {
   const bool waiting = state_.phase() == v1::JobState::waiting;
+  if (state_.crawl().kind_case() == v1::CrawlState::KIND_NOT_SET) {
+    const auto plan = make_plan();
+    if (!plan) return plan.error();
+    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+    state_.set_stream_version(stream.version());
+    state_.mutable_command()->mutable_sync()->set_mode(plan->mode);
+    *state_.mutable_crawl() = plan->start;
+    telemetry::log(telemetry::Level::info, "job_planned", plan->why,
+                   {{"job", state_.command().id()},
+                    {"app", account_.app},
+                    {"tenant", account_.tenant},
+                    {"resource", resource_.name},
+                    {"mode", v1::Mode_Name(plan->mode)}});
+  }
+  crawl_ = servicetitan::make_crawl(context_.catalogue, resource_, state_.crawl(), state_.command().sync());
   state_.set_phase(v1::JobState::running);
-  if (!waiting) return;
+  if (!waiting) return std::nullopt;
   auto c = contribution_of_state();
   c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(v1::StatusEvent::started, state_, now())));
   context_.committer.submit(std::move(c));
+  return std::nullopt;
 }
 
 /// Everything modified before this time is visible at the vendor by now.
@@ -140,19 +135,20 @@ std::int64_t Job::settled_ms() const {
 
 /// The first answer of all tells the vendor's clock. Where ours is ahead of it, the window just asked for was not over yet.
 bool Job::close_window_earlier() {
-  if (state_.counts().pages() > 0 || !state_.crawl().has_list() || state_.command().sync().mode() == v1::window) return false;
-  auto& list = *state_.mutable_crawl()->mutable_list();
-  const auto end = std::max(settled_ms(), list.from_ms());  // the cursor never goes back
-  if (list.to_ms() <= end) return false;
-  list.set_to_ms(end);
-  crawl_ = servicetitan::make_crawl(resource_, state_.crawl(), bounds());
+  const auto mode = state_.command().sync().mode();
+  if (state_.counts().pages() > 0 || servicetitan::end_of(state_.crawl()) == 0) return false;
+  auto again = make_plan();
+  if (!again || again->mode != mode || servicetitan::end_of(again->start) >= servicetitan::end_of(state_.crawl())) return false;
+  *state_.mutable_crawl() = again->start;
+  crawl_ = servicetitan::make_crawl(context_.catalogue, resource_, state_.crawl(), state_.command().sync());
   return true;
 }
 
 /// An incremental list whose watermark is newer than what has settled.
 bool Job::nothing_to_do() const {
-  const auto& list = state_.crawl().list();
-  return state_.crawl().has_list() && list.from_ms() >= list.to_ms();
+  const auto& crawl = state_.crawl();
+  if (crawl.has_list()) return crawl.list().from_ms() >= crawl.list().to_ms();
+  return crawl.has_period() && crawl.period().begin_ms() >= crawl.period().end_ms();
 }
 
 boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
@@ -165,9 +161,11 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     if (auto error = co_await wait_for_room(1)) co_return error;
     core::Reservation memory;
     auto page = co_await fetch(memory);
-    if (!page) co_return co_await after_pages(page.error());
+    if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
     if (close_window_earlier()) continue;
-    auto step = crawl_->on_page(page->view());
+    auto step = page ? crawl_->on_page(page->view()) : crawl_->on_refusal(page.error());
+    if (!page && !step) co_return co_await after_pages(step.error());
+    if (!page) page = FetchedPage{std::make_shared<const std::string>(), {}};
     if (!step) {
       const auto verdict = servicetitan::classify(step.error(), attempts, context_.rng);
       if (verdict.remedy != servicetitan::Remedy::retry) co_return co_await after_pages(step.error());
@@ -189,7 +187,7 @@ boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(core::Reservation& 
     const auto need = uncommitted_.empty() ? core::ByteBudget::Need::first : core::ByteBudget::Need::ahead;
     auto taken = co_await context_.page_memory.take(expected * kCopies, need, stop_.token());
     if (!taken) co_return core::fail(taken.error());
-    auto page = co_await context_.pages.get_page(account_, resource_, crawl_->next(), calls_, *this, stop_.token());
+    auto page = co_await context_.pages.get_page(account_, crawl_->next(), calls_, *this, stop_.token());
     count_calls();
     if (page) {
       largest_page_ = std::max(largest_page_, page->body->size());
@@ -237,7 +235,10 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
   add_records(c, page, step);
   auto& counts = *state_.mutable_counts();
   counts.set_pages(counts.pages() + 1);
+  const auto role = state_.crawl().role();
   *state_.mutable_crawl() = crawl_->state();
+  state_.mutable_crawl()->set_role(role);
+  if (step.snapshot) add_marker(c, step);
   if (step.done) {
     state_.set_phase(v1::JobState::completed);
     state_.set_finished_ms(now().time_since_epoch().count());
@@ -259,8 +260,8 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
 }
 
 void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step) {
-  const auto limit = context_.record_limit(origin_.topic);
-  std::vector<codec::Record> records;
+  const auto limit = context_.record_topic(origin_.topic).record_limit;
+  std::vector<RecordRun::Row> records;
   records.reserve(step.publish.size());
   std::int64_t bytes = 0;
   auto& counts = *state_.mutable_counts();
@@ -268,7 +269,7 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
     const auto& record = page.page.records[index];
     if (record.bytes.length + record.key.length + kRecordOverhead > limit) {
       auto key = origin_.key_prefix;
-      append_record_key(key, *page.body, record);
+      step.key->append(key, *page.body, record, index, step.context);
       c.messages.push_back(
           dead_letter_message(context_.config.kafka.topics.dlq,
                               {key, record.bytes.in(*page.body), origin_.topic, -1, -1, "publish", "too_large",
@@ -278,10 +279,11 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
       continue;
     }
     bytes += record.bytes.length;
-    records.push_back(record);
+    records.push_back({record, index});
   }
   const auto count = static_cast<std::int64_t>(records.size());
-  if (count > 0) c.runs.push_back(std::make_shared<RecordRun>(origin_, state_.seq(), page.body, std::move(records)));
+  if (count > 0)
+    c.runs.push_back(std::make_shared<RecordRun>(origin_, state_.seq(), page.body, std::move(records), *step.key, step.context));
   state_.set_seq(state_.seq() + count);
   counts.set_records(counts.records() + count);
   counts.set_bytes(counts.bytes() + bytes);
@@ -295,12 +297,27 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   };
 }
 
+/// Tells readers of every partition that they have seen exactly what there is.
+void Job::add_marker(Contribution& c, const Step& step) {
+  const auto value = fmt::format(R"({{"resource":"{}","job":"{}","count":{},"from_seq":0,"to_seq":{}}})", resource_.name,
+                                 state_.command().id(), step.rows, std::max<std::int64_t>(0, state_.seq() - 1));
+  const auto partitions = context_.record_topic(origin_.topic).partitions;
+  for (int p = partitions > 0 ? 0 : kafka::kAnyPartition; p < partitions; ++p)
+    c.messages.push_back({origin_.topic,
+                          p,
+                          origin_.key_prefix + "$snapshot",
+                          value,
+                          {{"st-source", origin_.source},
+                           {"st-job", fmt::format("{}:{}", origin_.job, state_.seq())},
+                           {"st-control", "snapshot-complete"}}});
+}
+
 /// The cursor moves with the records it covers: page by page for an incremental feed, once at the end of everything else; a full
 /// leaves it alone when it was moved since.
 void Job::add_cursor(Contribution& c, bool done) {
   const auto mode = state_.command().sync().mode();
-  const bool by_page = mode == v1::incremental && resource_.feed == servicetitan::Feed::export_feed;
-  if (mode == v1::window || (!done && !by_page)) return;
+  const bool by_page = mode == v1::incremental && state_.crawl().has_feed();
+  if (mode == v1::window || mode == v1::ids || (!done && !by_page)) return;
   const auto key = stream_journal_key(account_.app, account_.tenant, resource_.name);
   auto stream = context_.memory.stream(key);
   if (stream.version() != state_.stream_version()) return;

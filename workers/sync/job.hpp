@@ -14,6 +14,7 @@
 #include "servicetitan/catalogue.hpp"
 #include "servicetitan/crawl.hpp"
 #include "servicetitan/page_source.hpp"
+#include "servicetitan/plan.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/committer.hpp"
 #include "sync/record_run.hpp"
@@ -23,6 +24,12 @@ namespace stsync::sync {
 
 /// Calls and records since the last usage sample, by resource.
 using UsageRows = std::map<std::string, v1::UsageRow>;
+
+/// What is known of a topic that records go to.
+struct RecordTopic {
+  std::size_t record_limit = 1'000'000;  ///< bytes
+  int partitions = 0;                    ///< 0: not known
+};
 
 /// What a job needs of its lane; everything outlives the job.
 struct JobContext {
@@ -34,10 +41,10 @@ struct JobContext {
   telemetry::Metrics& metrics;
   Committer& committer;
   const Memory& memory;
-  std::function<bool()> may_call;                                     ///< the lane's lease
-  std::function<std::size_t(const std::string& topic)> record_limit;  ///< largest record a topic takes
-  std::map<std::string, UsageRows>& usage;                            ///< by tenant key
-  core::ByteBudget& page_memory;                                      ///< of the pages of all jobs of the worker
+  std::function<bool()> may_call;  ///< the lane's lease
+  std::function<RecordTopic(const std::string& topic)> record_topic;
+  std::map<std::string, UsageRows>& usage;  ///< by tenant key
+  core::ByteBudget& page_memory;            ///< of the pages of all jobs of the worker
 };
 
 enum class JobEnd {
@@ -75,9 +82,8 @@ class Job final : public servicetitan::CallObserver {
     core::Reservation memory;
   };
 
-  void begin();
-  v1::Mode effective_mode() const;
-  servicetitan::Bounds bounds() const;
+  std::optional<core::Error> begin();
+  core::Result<servicetitan::Plan> make_plan() const;
   bool nothing_to_do() const;
   std::int64_t settled_ms() const;
   bool close_window_earlier();
@@ -88,6 +94,7 @@ class Job final : public servicetitan::CallObserver {
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
+  void add_marker(Contribution& c, const servicetitan::Step& step);
   void add_cursor(Contribution& c, bool done);
   void count_calls();
   void tell(v1::StatusEvent::Type type, const core::Error* why, std::string_view stage, const std::string& note = {});

@@ -181,7 +181,7 @@ boost::asio::awaitable<Result<void>> Lane::live_once() {
   std::vector<std::string> topics{context_.config.kafka.topics.journal, context_.config.kafka.topics.status,
                                   context_.config.kafka.topics.dlq, context_.config.kafka.topics.usage,
                                   context_.config.kafka.topics.commands};
-  for (const auto& [topic, limit] : context_.record_limits) topics.push_back(topic);
+  for (const auto& [topic, limit] : context_.record_topics) topics.push_back(topic);
   auto job = [cluster = &context_.cluster, config = context_.config.kafka, consumer = &context_.consumer, partition = partition_,
               topics] { return restore(*cluster, config, *consumer, partition, topics, 32u << 20); };
   auto restored = co_await core::run_on(thread_.executor(), std::move(job));
@@ -236,8 +236,8 @@ Lane::Incarnation::Incarnation(Lane& l, Restored restored)
                   memory,
                   [this] { return leased(ctx); },
                   [this](const std::string& topic) {
-                    const auto it = ctx.record_limits.find(topic);
-                    return it == ctx.record_limits.end() ? std::size_t{1'000'000} : it->second;
+                    const auto it = ctx.record_topics.find(topic);
+                    return it == ctx.record_topics.end() ? RecordTopic{} : it->second;
                   },
                   usage,
                   ctx.page_memory},
@@ -454,7 +454,7 @@ bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution&
   stream.Clear();
   if (command.cursor().has_set()) {
     const auto* resource = ctx.catalogue.find(command.cursor().resource());
-    if (resource->feed == servicetitan::Feed::export_feed) {
+    if (resource->endpoint(servicetitan::Role::export_feed) != nullptr) {
       stream.set_token(command.cursor().set());
     } else {
       const auto time = core::parse_utc(command.cursor().set());

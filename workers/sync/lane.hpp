@@ -25,7 +25,7 @@ struct LaneContext {
   kafka::GroupConsumer& consumer;
   servicetitan::Api& api;
   telemetry::Metrics& metrics;
-  const std::map<std::string, std::size_t>& record_limits;  ///< by topic; topics that exist
+  const std::map<std::string, RecordTopic>& record_topics;  ///< those that exist
   std::function<int()> busy_lanes;
   core::ByteBudget& page_memory;
 };

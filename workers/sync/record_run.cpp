@@ -3,25 +3,16 @@
 #include <array>
 #include <charconv>
 
-#include "core/text.hpp"
-
 namespace stsync::sync {
 
-void append_record_key(std::string& out, std::string_view body, const codec::Record& record) {
-  const auto raw = record.key.in(body);
-  if (!raw.empty() && raw.front() == '"') {
-    out += codec::json_text(raw).value_or("");
-  } else if (!raw.empty() && raw != "null") {
-    out += raw;
-  } else {
-    out += '#';
-    out += std::string_view(core::sha256_hex(record.bytes.in(body))).substr(0, 32);
-  }
-}
-
-RecordRun::RecordRun(RecordOrigin origin, std::int64_t first_seq, std::shared_ptr<const std::string> body,
-                     std::vector<codec::Record> records)
-    : origin_(std::move(origin)), first_seq_(first_seq), body_(std::move(body)), records_(std::move(records)) {}
+RecordRun::RecordRun(RecordOrigin origin, std::int64_t first_seq, std::shared_ptr<const std::string> body, std::vector<Row> rows,
+                     const servicetitan::KeySpec& key, servicetitan::RecordContext context)
+    : origin_(std::move(origin)),
+      first_seq_(first_seq),
+      body_(std::move(body)),
+      rows_(std::move(rows)),
+      key_(key),
+      context_(std::move(context)) {}
 
 void RecordRun::write(kafka::MessageSink& sink) const {
   std::string key = origin_.key_prefix;
@@ -34,9 +25,9 @@ void RecordRun::write(kafka::MessageSink& sink) const {
     headers.insert(headers.end(),
                    {{"ce_specversion", "1.0"}, {"ce_type", origin_.ce_type}, {"ce_source", origin_.source}, {"ce_id", {}}});
   auto seq = first_seq_;
-  for (const auto& record : records_) {
+  for (const auto& [record, index] : rows_) {
     key.resize(origin_.key_prefix.size());
-    append_record_key(key, *body_, record);
+    key_.append(key, *body_, record, index, context_);
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), seq++).ptr;
     job.resize(job_prefix);
     job.append(digits.data(), end);

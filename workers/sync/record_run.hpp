@@ -6,10 +6,11 @@
 
 #include "codec/page.hpp"
 #include "kafka/producer.hpp"
+#include "servicetitan/record_key.hpp"
 
 namespace stsync::sync {
 
-/// What all records of a job have in common.
+/// What all records of a job have in common; the catalogue outlives it.
 struct RecordOrigin {
   std::string topic;
   std::string key_prefix;  ///< "1001:"
@@ -22,20 +23,22 @@ struct RecordOrigin {
 /// thread; immutable.
 class RecordRun final : public kafka::MessageRun {
  public:
-  RecordRun(RecordOrigin origin, std::int64_t first_seq, std::shared_ptr<const std::string> body,
-            std::vector<codec::Record> records);
+  struct Row {
+    codec::Record record;
+    std::uint32_t index = 0;  ///< on its page
+  };
+  RecordRun(RecordOrigin origin, std::int64_t first_seq, std::shared_ptr<const std::string> body, std::vector<Row> rows,
+            const servicetitan::KeySpec& key, servicetitan::RecordContext context);
   void write(kafka::MessageSink& sink) const override;
-  std::size_t count() const noexcept { return records_.size(); }
+  std::size_t count() const noexcept { return rows_.size(); }
 
  private:
   RecordOrigin origin_;
   std::int64_t first_seq_;
   std::shared_ptr<const std::string> body_;
-  std::vector<codec::Record> records_;
+  std::vector<Row> rows_;
+  const servicetitan::KeySpec& key_;
+  servicetitan::RecordContext context_;
 };
-
-/// Appends the key of a record behind "<tenant>:" — the number or text of its primary key; a record without one is named by a
-/// hash of its bytes ("#…").
-void append_record_key(std::string& out, std::string_view body, const codec::Record& record);
 
 }  // namespace stsync::sync

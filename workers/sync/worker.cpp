@@ -197,8 +197,9 @@ boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
       if (!found->contains(name)) continue;
       const auto& config = found->at(name).config;
       const auto limit = config.find("max.message.bytes");
-      record_limits_[name] =
-          limit == config.end() ? 1'000'000 : static_cast<std::size_t>(core::parse_int(limit->second).value_or(1'000'000));
+      auto& topic = record_topics_[name];
+      topic.partitions = found->at(name).partitions;
+      if (limit != config.end()) topic.record_limit = static_cast<std::size_t>(core::parse_int(limit->second).value_or(1'000'000));
     }
     co_return Result<void>();
   }
@@ -246,7 +247,7 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
   lane_tasks_ = std::make_unique<core::TaskGroup>(loop_, clock_);
   for (const auto p : partitions) {
     lanes_[p] = std::make_unique<Lane>(
-        LaneContext{loop_, clock_, rng_, config_, catalogue_, cluster_, *consumer_, *api_, metrics_, record_limits_,
+        LaneContext{loop_, clock_, rng_, config_, catalogue_, cluster_, *consumer_, *api_, metrics_, record_topics_,
                     [this] {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));

@@ -73,7 +73,7 @@ class Worker final : public kafka::GroupListener {
   limits::Limiter limiter_;
   core::ByteBudget page_memory_;
   std::unique_ptr<servicetitan::Api> api_;
-  std::map<std::string, std::size_t> record_limits_;
+  std::map<std::string, RecordTopic> record_topics_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<kafka::GroupConsumer> consumer_;
   std::map<std::int32_t, std::unique_ptr<Lane>> lanes_;

@@ -1,0 +1,205 @@
+// What can be read: catalog list, catalog show.
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <rapidjson/prettywriter.h>
+#include <rapidjson/stringbuffer.h>
+
+#include "app/setup.hpp"
+#include "core/text.hpp"
+#include "servicetitan/plan.hpp"
+
+namespace stsync::app {
+namespace {
+
+using servicetitan::Endpoint;
+using servicetitan::Resource;
+using servicetitan::Role;
+
+constexpr v1::Mode kModes[] = {v1::full, v1::incremental, v1::window, v1::ids, v1::report};
+
+std::vector<std::string> modes_of(const Resource& r) {
+  std::vector<std::string> out;
+  for (const auto mode : kModes) {
+    v1::Sync sync;
+    sync.set_mode(mode);
+    if (servicetitan::check_mode(r, sync)) out.push_back(v1::Mode_Name(mode));
+  }
+  return out;
+}
+
+std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
+
+std::string roles_of(const Resource& r) {
+  std::vector<std::string> out;
+  for (const auto& e : r.endpoints) out.emplace_back(to_string(e.role));
+  return joined(out);
+}
+
+using Writer = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
+
+/// One JSON object, member by member; what is empty is left out.
+class Object {
+ public:
+  explicit Object(Writer& w) : w_(w) { w_.StartObject(); }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  ~Object() { w_.EndObject(); }
+
+  void text(const char* name, const std::string& value) {
+    if (value.empty()) return;
+    w_.Key(name);
+    w_.String(value.c_str());
+  }
+  void number(const char* name, int value, int otherwise) {
+    if (value == otherwise) return;
+    w_.Key(name);
+    w_.Int(value);
+  }
+  void flag(const char* name, bool value) {
+    if (!value) return;
+    w_.Key(name);
+    w_.Bool(true);
+  }
+  void texts(const char* name, const std::vector<std::string>& values) {
+    if (values.empty()) return;
+    w_.Key(name);
+    w_.StartArray();
+    for (const auto& value : values) w_.String(value.c_str());
+    w_.EndArray();
+  }
+  void pairs(const char* name, const std::vector<std::pair<std::string, std::string>>& values) {
+    if (values.empty()) return;
+    w_.Key(name);
+    Object inner(w_);
+    for (const auto& [key, value] : values) inner.text(key.c_str(), value);
+  }
+
+ private:
+  Writer& w_;
+};
+
+std::vector<std::string> without_empty(std::vector<std::string> words) {
+  std::erase(words, "");
+  return words;
+}
+
+void write_json(Writer& w, const Endpoint& e) {
+  Object out(w);
+  out.text("role", to_string(e.role));
+  out.text("method", e.method);
+  out.text("path", e.path);
+  out.text("async_path", e.async_path);
+  out.text("result_path", e.result_path);
+  out.text("shape", to_string(e.shape));
+  out.text("scope", e.scope);
+  out.text("parent", e.parent);
+  out.pairs("bind", e.bind);
+  out.pairs("query", e.query);
+  out.number("page_size", e.page_size, 0);
+  out.number("max_page_size", e.max_page_size, 0);
+  out.number("first_page", e.first_page, 1);
+  out.texts("sorts", e.sorts);
+  out.text("unique_sort", e.unique_sort);
+  out.flag("modified_filter", e.modified_filter);
+  out.flag("created_filter", e.created_filter);
+  out.flag("ids_filter", e.ids_filter);
+  out.texts("filters", e.filters);
+  if (e.period) out.texts("period", without_empty({e.period->begin, e.period->end}));
+  out.text("vary", e.vary);
+  out.texts("variants", e.variants);
+  if (e.key) out.text("key", e.key->text());
+  out.text("modified", e.modified);
+}
+
+void write_json(Writer& w, const Resource& r) {
+  Object out(w);
+  out.text("resource", r.name);
+  out.text("title", r.title);
+  out.texts("modes", modes_of(r));
+  out.text("key", r.key.text());
+  out.text("modified", r.modified);
+  out.flag("modified_nullable", r.modified_nullable);
+  out.flag("explicit", r.explicit_only);
+  out.text("first_spec", r.first_spec);
+  out.text("last_spec", r.last_spec);
+  out.texts("quirks", r.quirks);
+  w.Key("endpoints");
+  w.StartArray();
+  for (const auto& e : r.endpoints) write_json(w, e);
+  w.EndArray();
+}
+
+void line(const char* name, const std::string& value) {
+  if (!value.empty()) std::printf("%-10s %s\n", name, value.c_str());
+}
+
+void show(const Endpoint& e) {
+  line(to_string(e.role), fmt::format("{} {}", e.method, e.path));
+  if (!e.scope.empty()) line("", "needs " + e.scope);
+  if (!e.parent.empty()) line("", "for every row of " + e.parent);
+  if (e.modified_filter) line("", "takes a window of modification");
+  if (e.ids_filter) line("", "takes ids, 50 a call");
+  if (!e.unique_sort.empty()) line("", "total order by sort=" + e.unique_sort);
+  if (e.max_page_size > 0) line("", fmt::format("pages of {} to {} rows", e.page_size, e.max_page_size));
+  for (const auto& [name, value] : e.query) line("", fmt::format("with {}={}", name, value));
+}
+
+/// The endpoint that the planner would take, and why.
+std::string choice(const servicetitan::Catalogue& catalogue, const Resource& r, v1::Mode mode) {
+  v1::Sync sync;
+  sync.set_mode(mode);
+  const auto plan = servicetitan::plan({catalogue, r, sync, {}, 1, 1});
+  return plan ? plan->why : plan.error().message();
+}
+
+void show(const servicetitan::Catalogue& catalogue, const Resource& r) {
+  line("resource", r.name);
+  line("", r.title);
+  line("key", r.key.text());
+  line("modified", r.modified);
+  line("modes", joined(modes_of(r)));
+  line("full", choice(catalogue, r, v1::full));
+  line("ids", choice(catalogue, r, v1::ids));
+  for (const auto& e : r.endpoints) show(e);
+  for (const auto& quirk : r.quirks) line("note", quirk);
+  if (r.explicit_only) line("note", "patterns such as " + r.api + ".* leave it out: it must be named");
+}
+
+}  // namespace
+
+int run_catalog(const CatalogOptions& o) {
+  const auto catalogue = servicetitan::Catalogue::load("", "");
+  if (!catalogue) {
+    complain(catalogue.error().message());
+    return Exit::internal;
+  }
+  rapidjson::StringBuffer buffer;
+  Writer w(buffer);
+  w.SetIndent(' ', 1);
+  if (o.action == "show") {
+    const auto* r = catalogue->find(o.name);
+    if (r == nullptr) {
+      complain(fmt::format("'{}' is not a resource (see: stsync catalog list)", core::printable(o.name, 80)));
+      return Exit::not_found;
+    }
+    if (o.output == "table") {
+      show(*catalogue, *r);
+      return Exit::ok;
+    }
+    write_json(w, *r);
+  } else {
+    w.StartArray();
+    for (const auto& [name, r] : catalogue->all()) {
+      if (o.output == "table")
+        std::printf("%-48s %-24s %s\n", name.c_str(), roles_of(r).c_str(), r.title.c_str());
+      else
+        write_json(w, r);
+    }
+    w.EndArray();
+  }
+  if (o.output == "json") std::printf("%s\n", buffer.GetString());
+  return Exit::ok;
+}
+
+}  // namespace stsync::app

@@ -1,0 +1,228 @@
+#include "servicetitan/plan.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/text.hpp"
+
+namespace stsync::servicetitan {
+namespace {
+
+using core::ErrorKind;
+using core::Result;
+
+constexpr std::int64_t kDay = 86'400'000;
+
+std::int64_t ms(core::Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
+std::int64_t ms(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
+
+std::string_view name_of(v1::Mode mode) { return v1::Mode_Name(mode); }
+
+/// What reads all rows of a resource.
+const Endpoint* source_of(const Resource& r) {
+  if (const auto* feed = r.endpoint(Role::export_feed)) return feed;
+  if (const auto* list = r.endpoint(Role::list); list != nullptr && !list->ids_only) return list;
+  return r.endpoint(Role::children);
+}
+
+/// What reads single rows.
+const Endpoint* by_id(const Resource& r) {
+  if (const auto* list = r.endpoint(Role::list); list != nullptr && list->ids_filter) return list;
+  if (const auto* get = r.endpoint(Role::get)) return get;
+  const auto* children = r.endpoint(Role::children);  // of the parents that are named
+  return children != nullptr && children->path.find('{') != children->path.rfind('{') && children->batch == 1 ? children : nullptr;
+}
+
+bool has_window(const Endpoint& e) { return e.role == Role::export_feed || e.modified_filter || e.period.has_value(); }
+
+const char* why_source(const Endpoint& e) {
+  switch (e.role) {
+    case Role::export_feed:
+      return "the export feed: it alone tells of deleted rows";
+    case Role::list:
+      return "the list: there is no export feed";
+    default:
+      return "parent by parent: there is neither an export feed nor a list";
+  }
+}
+
+v1::CrawlState begin_feed(const v1::Sync& sync, const v1::StreamState& stream, v1::Mode mode) {
+  v1::CrawlState out;
+  out.mutable_feed()->set_token(mode == v1::incremental && sync.mode() == v1::incremental ? stream.token() : "");
+  return out;
+}
+
+v1::CrawlState begin_fanout(const Catalogue& catalogue, const Endpoint& e, std::int64_t from_ms, std::int64_t to_ms) {
+  v1::CrawlState out;
+  auto& fanout = *out.mutable_fanout();
+  fanout.set_from_ms(from_ms);
+  fanout.set_to_ms(to_ms);
+  const auto& parent = *catalogue.find(e.parent);
+  // Of the parents every row counts, whenever it changed: a window would lose the children of those that left it.
+  const auto* list = parent.endpoint(Role::list);
+  const auto* source = list != nullptr && !list->ids_only ? list : parent.endpoint(Role::children);
+  if (source == nullptr) source = source_of(parent);
+  if (source->role == Role::children) {
+    *fanout.mutable_parents() = begin_fanout(catalogue, *source, 0, to_ms);
+  } else if (source->role == Role::export_feed) {
+    fanout.mutable_parents()->mutable_feed();
+  } else if (source->shape == Shape::page) {
+    auto& snapshot = *fanout.mutable_parents()->mutable_snapshot();
+    if (!source->unique_sort.empty()) {
+      snapshot.mutable_sorted()->set_unfiltered(true);
+      snapshot.mutable_sorted()->set_to_ms(INT64_MAX);
+    }
+  } else {
+    fanout.mutable_parents()->mutable_once();
+  }
+  fanout.mutable_parents()->set_role(to_string(source->role));
+  return out;
+}
+
+Result<Plan> plan_ids(const PlanInput& in) {
+  const auto* e = by_id(in.resource);
+  Plan out;
+  out.mode = v1::ids;
+  out.start.mutable_ids();
+  out.start.set_role(to_string(e->role));
+  out.why = e->ids_filter ? "the list, 50 ids a call" : e->role == Role::children ? "one call a parent's id" : "one call an id";
+  return out;
+}
+
+}  // namespace
+
+Result<void> check_mode(const Resource& r, const v1::Sync& sync) {
+  const auto mode = sync.mode();
+  const auto refuse = [&](std::string_view why) {
+    return core::fail(ErrorKind::unsupported, fmt::format("{} cannot be read in mode {}: {}", r.name, name_of(mode), why));
+  };
+  const auto* source = source_of(r);
+  if (mode == v1::report) return refuse("reports come with a later version");
+  if (mode == v1::ids) return by_id(r) != nullptr ? Result<void>{} : refuse("the vendor gives no row by id");
+  if (source == nullptr) return refuse("it needs ids");
+  if (mode == v1::window && !has_window(*source)) return refuse("its list has no modified window");
+  return {};
+}
+
+std::int64_t end_of(const v1::CrawlState& state) {
+  switch (state.kind_case()) {
+    case v1::CrawlState::kList:
+      return state.list().to_ms();
+    case v1::CrawlState::kSnapshot:
+      return state.snapshot().to_ms();
+    case v1::CrawlState::kPeriod:
+      return state.period().end_ms();
+    case v1::CrawlState::kFanout:
+      return state.fanout().to_ms();
+    default:
+      return 0;
+  }
+}
+
+v1::CrawlState begin_all(const Resource& resource, const Endpoint& e, std::int64_t from_ms, std::int64_t to_ms) {
+  v1::CrawlState out;
+  if (e.period) {
+    auto& period = *out.mutable_period();
+    const auto today = to_ms / kDay * kDay;
+    const auto full = today - ms(e.period->back);
+    const auto again = from_ms / kDay * kDay - ms(e.period->again);
+    period.set_begin_ms(from_ms == 0 ? full : std::max(full, again));
+    period.set_end_ms(today + ms(e.period->ahead));
+    return out;
+  }
+  if (e.shape != Shape::page || e.page_size == 0) {
+    out.mutable_once();
+    return out;
+  }
+  // Rows without a time of change match no modified window: all of them are found by their creation.
+  const bool by_creation = resource.modified_nullable && from_ms == 0 && e.created_filter;
+  if (to_ms > 0 && (e.modified_filter || by_creation)) {
+    auto& list = *out.mutable_list();
+    list.set_from_ms(from_ms);
+    list.set_to_ms(to_ms);
+    list.set_created(by_creation);
+    return out;
+  }
+  auto& snapshot = *out.mutable_snapshot();
+  snapshot.set_to_ms(to_ms);
+  if (!e.unique_sort.empty()) {
+    snapshot.mutable_sorted()->set_unfiltered(true);
+    snapshot.mutable_sorted()->set_to_ms(INT64_MAX);
+  }
+  return out;
+}
+
+Result<Plan> plan(const PlanInput& in) {
+  if (auto ok = check_mode(in.resource, in.sync); !ok) return core::fail(ok.error());
+  if (in.sync.mode() == v1::ids) return plan_ids(in);
+  const auto& e = *source_of(in.resource);
+  const bool feed = e.role == Role::export_feed;
+  Plan out;
+  out.mode = in.sync.mode();
+  out.why = why_source(e);
+  if (out.mode == v1::incremental) {
+    const bool has_cursor = feed ? !in.stream.token().empty() : in.stream.watermark_ms() > 0;
+    // Rows without a time of change are found by reading everything now and then.
+    const bool overdue = !feed && in.resource.modified_nullable && in.now_ms - in.stream.full_ms() > kDay;
+    if (!has_cursor || overdue) out.mode = v1::full;
+  }
+  std::int64_t from = 0, to = in.settled_ms;
+  if (out.mode == v1::incremental) from = in.stream.watermark_ms();
+  if (out.mode == v1::window) {
+    from = ms(in.sync.from());
+    to = std::min(ms(in.sync.to()), in.settled_ms);
+  }
+  if (feed)
+    out.start = begin_feed(in.sync, in.stream, out.mode);
+  else if (e.role == Role::children)
+    out.start = begin_fanout(in.catalogue, e, from, to);
+  else
+    out.start = begin_all(in.resource, e, from, to);
+  if (out.mode == v1::window && out.start.has_period()) {
+    out.start.mutable_period()->set_begin_ms(from / kDay * kDay);
+    out.start.mutable_period()->set_end_ms(to);
+  }
+  out.start.set_role(to_string(e.role));
+  return out;
+}
+
+std::unique_ptr<Crawl> make_unit(Target target, const v1::CrawlState& state) {
+  switch (state.kind_case()) {
+    case v1::CrawlState::kList:
+      return make_list_crawl(std::move(target), state.list());
+    case v1::CrawlState::kSnapshot:
+      return make_snapshot_crawl(std::move(target), state.snapshot());
+    case v1::CrawlState::kPeriod:
+      return make_period_crawl(std::move(target), state.period());
+    case v1::CrawlState::kFeed:
+      return make_feed_crawl(std::move(target), state.feed(), {});
+    default:
+      return make_once_crawl(std::move(target), state.once());
+  }
+}
+
+std::unique_ptr<Crawl> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
+                                  const v1::Sync& sync) {
+  auto role = state.has_feed() ? Role::export_feed : Role::list;
+  for (const auto r : kRoles)
+    if (state.role() == to_string(r)) role = r;
+  const auto* endpoint = resource.endpoint(role);
+  core::check(endpoint != nullptr, "a crawl of an endpoint that the catalogue lacks");
+  Target target{&resource, endpoint, {}};
+  switch (state.kind_case()) {
+    case v1::CrawlState::kFeed: {
+      Bounds bounds;
+      if (sync.mode() == v1::window) bounds = {ms(sync.from()), ms(sync.to())};
+      return make_feed_crawl(std::move(target), state.feed(), bounds);
+    }
+    case v1::CrawlState::kIds:
+      return make_ids_crawl(std::move(target), state.ids(), {sync.ids().begin(), sync.ids().end()});
+    case v1::CrawlState::kFanout:
+      return make_fanout_crawl(catalogue, std::move(target), state.fanout());
+    default:
+      return make_unit(std::move(target), state);
+  }
+}
+
+}  // namespace stsync::servicetitan

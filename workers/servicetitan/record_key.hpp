@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "codec/page.hpp"
+#include "core/error.hpp"
+
+namespace stsync::servicetitan {
+
+/// Where a record stands: what its bytes do not tell but its key may need.
+struct RecordContext {
+  std::vector<std::pair<std::string, std::string>> parameters;  ///< of the call: the parent's id …
+  std::int64_t first_row = 0;                                   ///< of the page, within its list
+  bool operator==(const RecordContext&) const = default;
+};
+
+/// How the key of a record is made, from the catalogue: parts joined by "+", each a field ("id", "leadCall.id"), a parameter of
+/// the call ("$id"), a word ("=current"), "#row" (its number in the list) or "#hash" (of its bytes). Immutable, any thread.
+class KeySpec {
+ public:
+  KeySpec() : KeySpec("id") {}
+  /// `text` must be valid().
+  explicit KeySpec(std::string text);
+  static bool valid(std::string_view text);
+  const std::string& text() const noexcept { return text_; }
+  /// The field to cut out of every record with the page; empty: none.
+  std::string field() const { return single_field() ? text_ : std::string(); }
+  bool single_field() const noexcept { return parts_.size() == 1 && parts_[0].kind == Part::Kind::field; }
+
+  /// Appends the key: the number or text of a single field, else the parts with "/" between them ("%" and "/" inside a part are
+  /// percent-encoded). A record that lacks a field is named by a hash of its bytes ("#" and 32 hex digits).
+  void append(std::string& out, std::string_view body, const codec::Record& record, std::size_t row_on_page,
+              const RecordContext& context) const;
+
+ private:
+  struct Part {
+    enum class Kind { field, parameter, literal, row, hash } kind;
+    std::string name;
+  };
+  bool append_part(std::string& out, const Part& part, std::string_view bytes, std::int64_t row,
+                   const RecordContext& context) const;
+
+  std::string text_;
+  std::vector<Part> parts_;
+};
+
+/// Appends "#" and 32 hex digits of the SHA-256 of `bytes`.
+void append_hash(std::string& out, std::string_view bytes);
+
+}  // namespace stsync::servicetitan
