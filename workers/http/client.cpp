@@ -260,7 +260,7 @@ core::Result<std::unique_ptr<Client>> make_client(asio::any_io_executor loop, co
   if (has_control(options.user_agent)) return fail(ErrorKind::bad_config, "the user agent holds a control character");
   auto tls = make_client_context(options.ca_file);
   if (!tls) return fail(tls.error());
-  auto pool = std::make_shared<Pool>(loop, clock, std::move(*tls), std::move(options));
+  auto pool = std::make_shared<Pool>(loop, clock, std::move(*tls), std::move(options), system_lookup(loop));
   return std::make_unique<PoolClient>(std::move(pool));
 }
 
