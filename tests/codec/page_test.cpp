@@ -120,7 +120,7 @@ TEST(CutPage, RowsOfAReportNeedNotBeObjects) {
   EXPECT_EQ(cut_page(text, {.any_record = true}).value().records.at(0).bytes.in(text), R"([1,"a"])");
 }
 
-TEST(CutPage, EveryPrefixOfAPageIsRefused) {
+TEST(VendorFaults, B5_EveryPrefixOfAPageIsRefused) {
   const std::string text =
       R"({"hasMore":true,"continueFrom":"tok\u00e9","data":[{"id":1,"t":"aaaaaaaaaaaaaaaaaaaaaaaa"},{"id":2.5e-3,"o":{"k":[null]}}]})";
   ASSERT_TRUE(cut_page(text, {}));
@@ -131,11 +131,80 @@ TEST(CutPage, EveryPrefixOfAPageIsRefused) {
   }
 }
 
-TEST(CutPage, DepthIsLimitedWithoutRecursion) {
-  const auto nested = [](std::size_t n) { return R"({"data":[{"a":)" + std::string(n, '[') + std::string(n, ']') + "}]}"; };
-  EXPECT_TRUE(cut_page(nested(kMaxDepth - 3), {}));
-  EXPECT_FALSE(cut_page(nested(kMaxDepth), {}));
-  EXPECT_FALSE(cut_page(nested(2'000'000), {}));
+TEST(VendorFaults, B9_DepthIsLimitedWithoutRecursion) {
+  const auto arrays = [](std::size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  const auto objects = [](std::size_t n) {
+    std::string text;
+    for (std::size_t i = 0; i < n; ++i) text += R"({"a":)";
+    return text + "1" + std::string(n, '}');
+  };
+  const auto record = [](const std::string& value) { return R"({"data":[{"a":)" + value + "}]}"; };
+  const auto member = [](const std::string& value) { return R"({"other":)" + value + R"(,"data":[]})"; };
+  EXPECT_TRUE(cut_page(record(arrays(kMaxDepth - 3)), {}));
+  EXPECT_TRUE(cut_page(record(objects(kMaxDepth - 3)), {}));
+  EXPECT_TRUE(cut_page(member(arrays(kMaxDepth - 1)), {}));
+  EXPECT_TRUE(json_members(member(objects(kMaxDepth - 1))));
+  for (const std::size_t n : {std::size_t{kMaxDepth}, std::size_t{2'000'000}})
+    for (const auto& deep : {arrays(n), objects(n), std::string(n, '[')}) {
+      EXPECT_FALSE(cut_page(record(deep), {})) << n;
+      EXPECT_FALSE(cut_page(member(deep), {})) << n;
+      EXPECT_FALSE(json_members(member(deep))) << n << ": an error or a token, too";
+    }
+}
+
+TEST(VendorFaults, B10_NumbersOfAnySizeStayAsTheyAre) {
+  for (const std::string number : {"18446744073709551617", "-170141183460469231731687303715884105729", "1e400", "-1E-400", "0.1e+1",
+                                   "123456789012345678901234567890.123456789012345678901234567890", "-0", "1.0"}) {
+    const auto text = R"({"page":)" + number + R"(,"data":[{"id":)" + number + R"(,"x":[)" + number + "]}]}";
+    const auto page = cut(text);
+    ASSERT_EQ(page.records.size(), 1u) << number;
+    EXPECT_EQ(page.records[0].bytes.in(text), R"({"id":)" + number + R"(,"x":[)" + number + "]}");
+    EXPECT_EQ(page.records[0].key.in(text), number);
+    EXPECT_EQ(page.page.in(text), number);
+  }
+  for (const char* number : {"18446744073709551617", "9223372036854775808", "-9223372036854775809", "1e400", "1.0"})
+    EXPECT_FALSE(json_int(number)) << number << " is not cut to 64 bits";
+  EXPECT_EQ(json_int("-9223372036854775808"), INT64_MIN);
+  for (const char* bad :
+       {"NaN", "nan", "Infinity", "-Infinity", "inf", "+1", "1.", ".5", "01", "-", "1e", "1e+", "0x1", "1_000", "١"})
+    EXPECT_FALSE(cut_page(R"({"data":[{"id":)" + std::string(bad) + "}]}", {})) << bad;
+}
+
+TEST(VendorFaults, B11_TextThatIsNotUtf8IsRefused) {
+  for (const std::string bad : {"\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xed\xb0\x80", "\xf4\x90\x80\x80", "\x80"}) {
+    EXPECT_FALSE(cut_page(R"({"data":[{"a":")" + bad + "\"}]}", {}));
+    EXPECT_FALSE(cut_page(R"({"data":[{")" + bad + "\":1}]}", {}));
+    EXPECT_FALSE(cut_page(R"({"other":")" + bad + R"(","data":[]})", {}));
+  }
+  EXPECT_FALSE(cut_page("\xef\xbb\xbf{\"data\":[]}", {})) << "a byte order mark";
+  EXPECT_FALSE(cut_page(std::string("{\"data\":[{\"a\":\"\0\"}]}", 20), {})) << "a NUL in a text";
+  EXPECT_FALSE(cut_page(std::string("{\"data\":[]}\0", 12), {})) << "a NUL behind the page";
+  EXPECT_TRUE(cut_page(std::string("{\"data\":[]}\0", 11), {}));
+}
+
+TEST(VendorFaults, B11_EscapesThatStandForNoTextStayInTheRecord) {
+  for (const std::string escape :
+       {R"(\ud800)", R"(\udc00)", R"(\udc00\ud800)", R"(\ud800\ud800)", R"(\ud83dx)", R"(x\udfff)", R"(\ud83d\n)"}) {
+    const auto raw = "\"" + escape + "\"";
+    const auto text = R"({"data":[{"id":)" + raw + "}]}";
+    const auto page = cut(text);
+    ASSERT_EQ(page.records.size(), 1u) << escape;
+    EXPECT_EQ(page.records[0].bytes.in(text), R"({"id":)" + raw + "}");
+    EXPECT_FALSE(json_text(raw)) << escape << " would be bytes that no UTF-8 reader takes";
+  }
+  EXPECT_EQ(json_text(R"("\ud83d\ude00")"), "\xf0\x9f\x98\x80");
+  EXPECT_EQ(json_text(R"("a\u0000b")"), std::string("a\0b", 3));
+}
+
+TEST(VendorFaults, B11_DuplicateKeysStayAndTheLastOneCounts) {
+  const std::string text = R"({"data":[{"id":1,"id":2,"modifiedOn":"a","x":{"id":3},"modifiedOn":"b","id":null}]})";
+  const auto page = cut(text);
+  ASSERT_EQ(page.records.size(), 1u);
+  EXPECT_EQ(page.records[0].bytes.in(text), text.substr(9, text.size() - 11));
+  EXPECT_EQ(page.records[0].key.in(text), "null");
+  EXPECT_EQ(page.records[0].modified.in(text), "\"b\"");
+  for (const char* member : {"hasMore", "continueFrom", "page", "pageSize", "totalCount", "data"})
+    EXPECT_FALSE(cut_page(std::string("{\"") + member + "\":[],\"" + member + "\":[]}", {})) << member << " steers us";
 }
 
 TEST(CutPage, SaysWhere) {

@@ -1,6 +1,10 @@
 #include "codec/wire.hpp"
 
+#include <cstring>
+
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "codec/gzip.hpp"
 #include "stsync/v1/command.pb.h"
@@ -8,6 +12,13 @@
 
 namespace stsync::codec {
 namespace {
+
+/// The most memory this process has had.
+long peak_kib() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
 
 TEST(ToJson, SnakeCaseNumbersAndTimes) {
   v1::StatusEvent e;
@@ -52,6 +63,43 @@ TEST(Gzip, RoundTripMembersAndLimits) {
   for (std::size_t n = 0; n < packed.size(); ++n)
     EXPECT_EQ(gunzip(packed.substr(0, n), 1 << 20).error().kind(), core::ErrorKind::malformed) << n;
   EXPECT_EQ(gunzip("plain text", 100).error().kind(), core::ErrorKind::malformed);
+}
+
+/// `members` gzip members of 16 MiB of blanks each: a thousandth of that on the wire.
+std::string bomb(int members) {
+  const auto one = gzip(std::string(16u << 20, ' '));
+  std::string out;
+  for (int i = 0; i < members; ++i) out += one;
+  return out;
+}
+
+TEST(VendorFaults, B7_ABombIsInflatedNoFurtherThanItsLimit) {
+  constexpr std::size_t kLimit = 1u << 20;
+  const auto gibibytes = bomb(256);  // four of them
+  EXPECT_LT(gibibytes.size(), 32u << 20);
+  const auto before = peak_kib();
+  const auto inflated = gunzip(gibibytes, kLimit);
+  ASSERT_FALSE(inflated);
+  EXPECT_EQ(inflated.error().kind(), core::ErrorKind::too_large);
+  EXPECT_LT(peak_kib() - before, 8 << 10) << "memory follows the limit, not what the body claims";
+}
+
+TEST(VendorFaults, B7_NestedGzipIsUnpackedOnce) {
+  const auto inner = gzip("text");
+  EXPECT_EQ(gunzip(gzip(inner), 1 << 20).value(), inner);
+}
+
+TEST(VendorFaults, B7_ABodyThatZlibCannotCountIsNotCutToItsBeginning) {
+  // Its first bytes are a whole member, and its size modulo 2^32 is that of the member. The rest is never touched memory.
+  const auto member = gzip("beginning");
+  const auto size = (std::size_t{1} << 32) + member.size();
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  std::memcpy(memory, member.data(), member.size());
+  const auto inflated = gunzip({static_cast<const char*>(memory), size}, 1 << 20);
+  ::munmap(memory, size);
+  ASSERT_FALSE(inflated) << *inflated;
+  EXPECT_EQ(inflated.error().kind(), core::ErrorKind::too_large);
 }
 
 }  // namespace

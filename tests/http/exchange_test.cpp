@@ -40,7 +40,7 @@ TEST_F(Exchange, CarriesEverythingBothWays) {
   EXPECT_EQ(*find_header(response->headers, "x-seen"), "seen");
 }
 
-TEST_F(Exchange, ReadsChunksAndInterimAnswers) {
+TEST_F(Exchange, B24_ReadsChunksAndInterimAnswers) {
   const auto response =
       ask(answer("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: "
                  "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"));
@@ -58,7 +58,7 @@ TEST_F(Exchange, AHeadAnswerHasNoBody) {
   EXPECT_EQ(response->body, "");
 }
 
-TEST_F(Exchange, ABodyAboveItsLimitIsTooLarge) {
+TEST_F(Exchange, B8_ABodyAboveItsLimitIsTooLarge) {
   ExchangeLimits limits;
   limits.max_body = 10;
   EXPECT_EQ(ask(answer("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890"), limits).error().kind(), ErrorKind::too_large);
@@ -69,7 +69,7 @@ TEST_F(Exchange, ABodyAboveItsLimitIsTooLarge) {
   EXPECT_EQ(ask(answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"), limits).value().body, "0123456789");
 }
 
-TEST_F(Exchange, AHeaderAboveItsLimitIsTooLarge) {
+TEST_F(Exchange, B24_AHeaderAboveItsLimitIsTooLarge) {
   ExchangeLimits limits;
   limits.max_header = 1000;
   const auto big = "HTTP/1.1 200 OK\r\nX: " + std::string(2000, 'x') + "\r\nContent-Length: 0\r\n\r\n";
@@ -77,14 +77,14 @@ TEST_F(Exchange, AHeaderAboveItsLimitIsTooLarge) {
   EXPECT_EQ(ask(answer("HTTP/1.1 200 OK\r\nX: " + std::string(5000, 'x'), true), limits).error().kind(), ErrorKind::too_large);
 }
 
-TEST_F(Exchange, AnEndlessChunkHeaderIsNotCollected) {
+TEST_F(Exchange, B6_AnEndlessChunkHeaderIsNotCollected) {
   const auto endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;" + std::string(1 << 20, 'x');
   const auto response = ask(answer(endless, true));
   ASSERT_FALSE(response);
   EXPECT_NE(response.error().kind(), ErrorKind::timeout);
 }
 
-TEST_F(Exchange, ACutBodyIsNeverAShortBody) {
+TEST_F(Exchange, B4_ACutBodyIsNeverAShortBody) {
   for (const auto* text : {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "HTTP/1.1 200 OK\r\nContent-Le", ""}) {
@@ -94,7 +94,7 @@ TEST_F(Exchange, ACutBodyIsNeverAShortBody) {
   }
 }
 
-TEST_F(Exchange, ABodyWithoutALengthIsRefusedOverPlainHttp) {
+TEST_F(Exchange, B4_ABodyWithoutALengthIsRefusedOverPlainHttp) {
   EXPECT_EQ(ask(answer("HTTP/1.1 200 OK\r\n\r\nabc")).error().kind(), ErrorKind::protocol);
 }
 
@@ -109,7 +109,7 @@ TEST_F(Exchange, GarbageIsAProtocolError) {
   }
 }
 
-TEST_F(Exchange, ASlowAnswerIsATimeout) {
+TEST_F(Exchange, B3_ASlowAnswerIsATimeout) {
   ExchangeLimits limits;
   limits.first_byte = 30ms;
   const auto silent = ask(answer("", true), limits);

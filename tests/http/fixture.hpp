@@ -51,12 +51,17 @@ struct Script {
   std::vector<std::string> answers = {};  ///< the n-th request gets the n-th answer
   bool hold = false;                      ///< then keep the connection open instead of closing it
   std::function<void()> on_request = {};  ///< called when a request has been read
+  std::string drip = {};                  ///< sent after the answers, byte for byte, again and again until nobody takes it
+  bool reset = false;                     ///< end with a reset instead of a FIN
 };
 
 /// A server that follows scripts, one per connection, byte for byte: for answers that no real server sends.
 class ScriptedServer {
  public:
-  ScriptedServer(asio::io_context& loop, std::vector<Script> scripts) : state_(std::make_shared<State>(loop, std::move(scripts))) {
+  /// A test that needs one port at several addresses says where.
+  ScriptedServer(asio::io_context& loop, std::vector<Script> scripts,
+                 const asio::ip::tcp::endpoint& at = {asio::ip::address_v4::loopback(), 0})
+      : state_(std::make_shared<State>(loop, std::move(scripts), at)) {
     asio::co_spawn(loop, serve(state_), [](const std::exception_ptr&) {});
   }
   ScriptedServer(const ScriptedServer&) = delete;
@@ -67,8 +72,8 @@ class ScriptedServer {
 
  private:
   struct State {  // the coroutine may end after its server
-    State(asio::io_context& loop, std::vector<Script> s)
-        : acceptor(loop, {asio::ip::address_v4::loopback(), 0}), scripts(std::move(s)) {}
+    State(asio::io_context& loop, std::vector<Script> s, const asio::ip::tcp::endpoint& at)
+        : acceptor(loop, at), scripts(std::move(s)) {}
     asio::ip::tcp::acceptor acceptor;
     std::vector<Script> scripts;
     std::list<asio::ip::tcp::socket> held;
@@ -84,7 +89,17 @@ class ScriptedServer {
         if (script.on_request) script.on_request();
         co_await asio::async_write(socket, asio::buffer(answer), asio::as_tuple(asio::use_awaitable));
       }
+      if (!script.drip.empty()) co_await drip(socket, script.drip);
+      if (script.reset) socket.set_option(asio::socket_base::linger(true, 0));
       if (script.hold) state->held.push_back(std::move(socket));
+    }
+  }
+  static asio::awaitable<void> drip(asio::ip::tcp::socket& socket, const std::string& text) {
+    constexpr int kEnough = 300'000;  // a client that lets itself be held comes to an end all the same, but not by its own doing
+    for (int i = 0; i < kEnough; ++i) {
+      const auto byte = asio::buffer(&text[static_cast<std::size_t>(i) % text.size()], 1);
+      const auto [ec, n] = co_await asio::async_write(socket, byte, asio::as_tuple(asio::use_awaitable));
+      if (ec) co_return;
     }
   }
   static asio::awaitable<bool> read_head(asio::ip::tcp::socket& socket) {

@@ -66,7 +66,7 @@ TEST_F(PoolTest, AnAnswerThatBeganIsNotStale) {
   EXPECT_FALSE(second.stale);
 }
 
-TEST_F(PoolTest, ConnectionsThatMayBeOutOfStepAreDropped) {
+TEST_F(PoolTest, B6_ConnectionsThatMayBeOutOfStepAreDropped) {
   for (const auto* first :
        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"}) {

@@ -44,7 +44,7 @@ TEST_F(TlsTest, NamesAndAddressesAreVerified) {
   EXPECT_THAT(s->url(), HasSubstr("https://127.0.0.1:"));
 }
 
-TEST_F(TlsTest, AWrongHostIsRefused) {
+TEST_F(TlsTest, B20_AWrongHostIsRefused) {
   const auto c = trusting(ca_file.path());
   const auto other = secure({"other.example"});
   const auto by_name = get(loop, *c, {true, "localhost", other->port()});
@@ -55,7 +55,7 @@ TEST_F(TlsTest, AWrongHostIsRefused) {
   EXPECT_EQ(get(loop, *c, {true, "127.0.0.1", name_only->port()}).error().kind(), ErrorKind::tls);
 }
 
-TEST_F(TlsTest, AnUnknownAuthorityIsRefused) {
+TEST_F(TlsTest, B20_AnUnknownAuthorityIsRefused) {
   const auto s = secure({"localhost"});
   const auto stranger = CertificateAuthority::make("somebody else", now).value();
   const TemporaryFile file(stranger.root.certificate_pem);
@@ -63,7 +63,7 @@ TEST_F(TlsTest, AnUnknownAuthorityIsRefused) {
   EXPECT_EQ(get(loop, *trusting(""), {true, "localhost", s->port()}).error().kind(), ErrorKind::tls);
 }
 
-TEST_F(TlsTest, CertificatesOutsideTheirTimeAreRefused) {
+TEST_F(TlsTest, B20_CertificatesOutsideTheirTimeAreRefused) {
   const auto c = trusting(ca_file.path());
   const auto expired = secure({"localhost"}, now - 48h, now - 24h);
   const auto response = get(loop, *c, {true, "localhost", expired->port()});
@@ -73,7 +73,7 @@ TEST_F(TlsTest, CertificatesOutsideTheirTimeAreRefused) {
   EXPECT_EQ(get(loop, *c, {true, "localhost", future->port()}).error().kind(), ErrorKind::tls);
 }
 
-TEST_F(TlsTest, APlainServerIsNoTlsServer) {
+TEST_F(TlsTest, B20_APlainServerIsNoTlsServer) {
   const auto s = server(hello);
   EXPECT_EQ(get(loop, *trusting(ca_file.path()), {true, "127.0.0.1", s->port()}).error().kind(), ErrorKind::tls);
 }
@@ -84,7 +84,7 @@ asio::awaitable<void> connect_into(Client& c, Origin origin, core::StopToken sto
   done = true;
 }
 
-TEST_F(TlsTest, AHandshakeThatHangsIsATimeoutAndCanBeStopped) {
+TEST_F(TlsTest, B20_AHandshakeThatHangsIsATimeoutAndCanBeStopped) {
   ScriptedServer silent(loop, {{.hold = true}, {.hold = true}});
   auto origin = silent.origin();
   origin.tls = true;
@@ -109,7 +109,7 @@ TEST_F(TlsTest, AHandshakeThatHangsIsATimeoutAndCanBeStopped) {
   EXPECT_EQ(error->kind(), ErrorKind::cancelled);
 }
 
-TEST_F(TlsTest, ACutBodyIsAnError) {
+TEST_F(TlsTest, B4_ACutBodyIsAnError) {
   const auto certificate = ca.issue({"localhost"}, now - 1h, now + 1h).value();
   ServerOptions options;
   options.tls = ServerTls{certificate.certificate_pem, certificate.key_pem};

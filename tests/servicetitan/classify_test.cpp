@@ -13,6 +13,7 @@ const core::WallTime kNow{std::chrono::milliseconds(1'795'454'096'000)};  // 202
 
 TEST(ErrorOfStatus, NamesWhatAStatusMeans) {
   const std::vector<std::tuple<int, std::string, ErrorKind>> cases{
+      {204, "", ErrorKind::protocol},     {206, "", ErrorKind::protocol},
       {301, "", ErrorKind::protocol},     {400, "", ErrorKind::bad_request},
       {401, "", ErrorKind::unauthorized}, {403, "", ErrorKind::forbidden},
       {404, "", ErrorKind::not_found},    {408, "", ErrorKind::timeout},
@@ -27,7 +28,7 @@ TEST(ErrorOfStatus, NamesWhatAStatusMeans) {
     EXPECT_EQ(error->kind(), kind) << status << " " << body;
     EXPECT_EQ(error->http_status(), status);
   }
-  for (const int status : {200, 201, 204}) EXPECT_FALSE(error_of_status(status, "{}", nullptr, kNow));
+  EXPECT_FALSE(error_of_status(200, "{}", nullptr, kNow));
 }
 
 TEST(ErrorOfStatus, QuotesTheVendorsTitleOnOneLine) {
@@ -103,7 +104,7 @@ TEST(Classify, WaitsGrowToAMinuteAndDiffer) {
   for (std::size_t i = 0; i < waits.size(); ++i) {
     const auto ceiling = std::min(60.0, 0.5 * static_cast<double>(1u << i));
     EXPECT_LE(waits[i], ceiling) << i;
-    EXPECT_GE(waits[i], ceiling * 0.1) << i;
+    EXPECT_GE(waits[i], ceiling * 0.5) << i;
   }
   core::Rng other(4);
   Attempts again;

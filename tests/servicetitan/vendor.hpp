@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ class Vendor final : public http::Client {
 
   boost::asio::awaitable<core::Result<std::unique_ptr<http::Connection>>> connect(http::Origin origin, bool fresh,
                                                                                   core::StopToken) override {
-    last_origin = std::move(origin);
+    origins.insert(origin.text());
     if (unreachable) co_return core::fail(core::ErrorKind::network, "connection refused");
     co_return std::unique_ptr<http::Connection>(std::make_unique<Line>(*this, fresh));
   }
@@ -33,7 +34,7 @@ class Vendor final : public http::Client {
 
   core::Clock& clock;
   std::vector<Seen> seen;
-  http::Origin last_origin;
+  std::set<std::string> origins;
   bool unreachable = false;
   /// Pooled connections turn out to be closed.
   bool all_stale = false;

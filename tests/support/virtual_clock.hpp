@@ -19,6 +19,9 @@ class VirtualClock final : public core::Clock {
   core::WallTime wall_now() const override;
   std::unique_ptr<core::Signal> make_signal() override;
 
+  /// Sets the wall clock forward or back, as an operator or NTP does; now() does not notice.
+  void jump_wall(core::Duration d) { start_ += std::chrono::duration_cast<std::chrono::milliseconds>(d); }
+
   /// Runs until virtual time `when`.
   void run_until(core::TimePoint when);
   void run_for(core::Duration d) { run_until(now_ + d); }

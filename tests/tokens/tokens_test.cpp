@@ -110,7 +110,7 @@ TEST(Tokens, AreRenewedAtFourFifthsWhileTheOldOneServes) {
   EXPECT_EQ(play.text(), "token 2 of acme");
 }
 
-TEST(Tokens, ARenewalThatFailsHarmsNobodyUntilTheOldTokenEnds) {
+TEST(Tokens, B17_ARenewalThatFailsHarmsNobodyUntilTheOldTokenEnds) {
   Play play;
   play.text();
   play.source.failure = core::Error(ErrorKind::server, "down");
@@ -174,7 +174,7 @@ TEST(Tokens, AFailureIsOneFetchForAllAndSoIsTheNextTry) {
   EXPECT_EQ(play.source.calls, 2);
 }
 
-TEST(Tokens, LiveFromTheMomentTheyWereAskedFor) {
+TEST(Tokens, B17_LiveFromTheMomentTheyWereAskedFor) {
   Play play;
   play.source.takes = 40s;
   play.source.life = 60s;
@@ -211,7 +211,7 @@ TEST(Tokens, ARefusedClientIsLeftAloneForAGrowingTime) {
   EXPECT_TRUE(play.get());
 }
 
-TEST(Tokens, OddLivesAreBroughtIntoRange) {
+TEST(Tokens, B17_OddLivesAreBroughtIntoRange) {
   for (const auto life : {Duration(0), Duration(-5s), Duration(1s)}) {
     Play play;
     play.source.life = life;
@@ -226,6 +226,54 @@ TEST(Tokens, OddLivesAreBroughtIntoRange) {
   play.text();
   play.clock.run_for(25h);
   EXPECT_EQ(play.text(), "token 2 of acme");
+}
+
+TEST(Tokens, B17_AnEndpointThatIsDownForTenMinutesIsAskedSeldomAndComesBack) {
+  Play play;
+  play.text();
+  play.clock.run_for(700s);
+  play.source.failure = core::Error(ErrorKind::server, "down");
+  const auto start = play.clock.now();
+  int served = 0, refused = 0;
+  for (; play.clock.now() - start < 10min; play.clock.run_for(1s)) {
+    const auto answer = play.get();
+    answer ? ++served : ++refused;
+    if (answer) continue;
+    ASSERT_TRUE(answer.error().retry_after());
+    EXPECT_LE(*answer.error().retry_after(), 1min);
+  }
+  EXPECT_GT(served, 150) << "as long as the old token lives";
+  EXPECT_GT(refused, 350);
+  EXPECT_LE(play.source.calls, 1 + 6 + 10) << "1 s, 2 s, … then once a minute";
+  play.source.failure.reset();
+  play.clock.run_for(1min);
+  EXPECT_TRUE(play.get()) << "a minute after it is back at the latest";
+}
+
+TEST(Tokens, B17_AnEndpointThatTakesHalfAMinuteIsAskedOnce) {
+  Play play;
+  play.source.takes = 30s;
+  std::vector<Result<Token>> answers;
+  for (int i = 0; i < 30; ++i) {
+    play.tasks.spawn("get", play.ask(play.account, {}, answers));
+    play.clock.run_for(999ms);
+  }
+  EXPECT_TRUE(answers.empty());
+  play.clock.run_for(1s);
+  EXPECT_EQ(answers.size(), 30u);
+  EXPECT_EQ(play.source.calls, 1);
+}
+
+TEST(Tokens, B18_AWallClockThatJumpsChangesNothing) {
+  for (const Duration jump : {Duration(1h), Duration(-1h), Duration(24h * 365)}) {
+    Play play;
+    EXPECT_EQ(play.text(), "token 1 of acme");
+    play.clock.jump_wall(jump);
+    for (int i = 0; i < 600; ++i, play.clock.run_for(1s)) EXPECT_EQ(play.text(), "token 1 of acme");
+    EXPECT_EQ(play.source.calls, 1);
+    play.clock.run_for(400s);
+    EXPECT_EQ(play.text(), "token 2 of acme");
+  }
 }
 
 TEST(Tokens, ACallerThatStopsLeavesTheFetchToTheOthers) {
@@ -268,15 +316,15 @@ TEST(TokenAnswer, IsReadFromWhatTheVendorSends) {
   EXPECT_EQ(read_token_answer(200, R"({"access_token":"abc","expires_in":99999999999})")->life, 365 * 24h);
 }
 
-TEST(TokenAnswer, SaysWhatIsWrongAndNoSecret) {
+TEST(TokenAnswer, B17_SaysWhatIsWrongAndNoSecret) {
   const std::vector<std::tuple<int, std::string, ErrorKind>> cases{
-      {200, "", ErrorKind::malformed},
-      {200, "null", ErrorKind::malformed},
-      {200, "[]", ErrorKind::malformed},
-      {200, "<html>", ErrorKind::malformed},
-      {200, R"({"access_token":""})", ErrorKind::malformed},
-      {200, R"({"access_token":7})", ErrorKind::malformed},
-      {200, R"({"access_token":"SECRET")", ErrorKind::malformed},
+      {200, "", ErrorKind::server},
+      {200, "null", ErrorKind::server},
+      {200, "[]", ErrorKind::server},
+      {200, "<html>", ErrorKind::server},
+      {200, R"({"access_token":""})", ErrorKind::server},
+      {200, R"({"access_token":7})", ErrorKind::server},
+      {200, R"({"access_token":"SECRET")", ErrorKind::server},
       {400, R"({"error":"invalid_client"})", ErrorKind::unauthorized},
       {401, "", ErrorKind::unauthorized},
       {403, "<html>", ErrorKind::unauthorized},

@@ -1,6 +1,7 @@
 #include "codec/gzip.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 #include <zlib.h>
@@ -23,6 +24,9 @@ Bytef* bytes(const char* p) { return const_cast<Bytef*>(reinterpret_cast<const B
 
 core::Result<std::string> gunzip(std::string_view body, std::size_t max_bytes) {
   using core::ErrorKind;
+  // zlib counts in 32 bits: it would see the first part and, with luck, take it for the whole.
+  if (body.size() > std::numeric_limits<uInt>::max())
+    return core::fail(ErrorKind::too_large, "a compressed body of more than 4 GiB");
   Inflater in;
   core::check(in.ok, "inflateInit2");
   std::string out;

@@ -377,6 +377,8 @@ std::optional<std::string> json_text(std::string_view raw) {
   rapidjson::Reader reader;
   TextHandler handler;
   if (!reader.Parse(stream, handler)) return std::nullopt;
+  // RFC 8259 allows an escape that is half of a surrogate pair; RapidJSON makes bytes of one that are no UTF-8.
+  if (!simdjson::validate_utf8(handler.text)) return std::nullopt;
   return std::move(handler.text);
 }
 

@@ -69,7 +69,8 @@ core::Result<std::map<std::string, std::string_view>> json_members(std::string_v
 /// empty when there is none.
 std::string_view json_field(std::string_view object, std::string_view path);
 
-/// The text of a raw JSON string without escapes ("\"a\"" -> "a"), decoded when it has some; nothing when it is no string.
+/// The text of a raw JSON string without escapes ("\"a\"" -> "a"), decoded when it has some; nothing when it is no string or
+/// stands for no text (half of a surrogate pair: "\udc00").
 std::optional<std::string> json_text(std::string_view raw);
 /// A raw JSON integer that fits 64 bits.
 std::optional<std::int64_t> json_int(std::string_view raw);

@@ -10,6 +10,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include "http/pace.hpp"
 #include "http/pool.hpp"
 #include "http/tls.hpp"
 
@@ -71,26 +72,20 @@ core::Error parse_error(error_code ec, std::string_view phase, const Origin& ori
   return {ErrorKind::protocol, fmt::format("not an HTTP response while {} ({}): {}", phase, where, ec.message())};
 }
 
-SteadyTime steady(SteadyTime from, core::Duration d) {
-  const auto room = SteadyTime::max() - from;
-  return from + std::min(std::chrono::duration_cast<SteadyTime::duration>(d), room);
-}
-
 /// Reads one response: a parser and a buffer of its own, the deadlines of the exchange.
 class ResponseReader {
  public:
-  ResponseReader(Transport& transport, const Origin& origin, const ExchangeLimits& limits, SteadyTime end, bool head)
-      : transport_(transport), origin_(origin), limits_(limits), end_(end), head_(head) {}
+  ResponseReader(Transport& transport, const Origin& origin, const ExchangeLimits& limits, const ReadPace& pace, bool head)
+      : transport_(transport), origin_(origin), limits_(limits), pace_(pace), head_(head) {}
 
   asio::awaitable<core::Result<Response>> read() {
-    const auto first = std::min(end_, steady(std::chrono::steady_clock::now(), limits_.first_byte));
-    transport_.set_deadline(first);
     for (int interim = 0; interim <= kMaxInterim; ++interim) {
       start_parser();
       if (auto done = co_await read_header(); !done) co_return fail(done.error());
       const auto status = parser_->get().result_int();
       if (status == 101) co_return fail(ErrorKind::protocol, "the server switches protocols unasked (" + origin_.text() + ")");
       if (status >= 200) co_return co_await finish();
+      pace_.interim_over();
     }
     co_return fail(ErrorKind::protocol, "too many interim responses (" + origin_.text() + ")");
   }
@@ -103,23 +98,31 @@ class ResponseReader {
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(limits_.max_header, UINT32_MAX)));
     parser_->body_limit(limits_.max_body);
-    parser_->eager(true);
     parser_->skip(head_);
   }
 
   asio::awaitable<core::Result<void>> read_header() {
     while (true) {
+      if (buffer_.size() > 0) pace_.header_bytes(std::chrono::steady_clock::now());
       if (auto fed = feed(kHeader); !fed) co_return fail(fed.error());
       if (parser_->is_header_done()) co_return core::Result<void>();
       if (auto more = co_await receive(kHeader); !more) co_return fail(more.error());
     }
   }
 
+  /// The parser takes a body as it stands where it does not know the coding. Whoever sends that disagrees with us about where the
+  /// next response begins.
+  bool knows_framing() const {
+    const auto [first, last] = parser_->get().equal_range(beast::http::field::transfer_encoding);
+    return first == last || (std::next(first) == last && beast::iequals(first->value(), "chunked"));
+  }
+
   asio::awaitable<core::Result<Response>> finish() {
+    if (!knows_framing()) co_return fail(ErrorKind::protocol, "an unknown Transfer-Encoding (" + origin_.text() + ")");
     if (parser_->need_eof() && !origin_.tls && !parser_->is_done())
       co_return fail(ErrorKind::protocol, "the response has no length, so a cut would not be seen (" + origin_.text() + ")");
+    pace_.body_begins(std::chrono::steady_clock::now());
     while (!parser_->is_done()) {
-      transport_.set_deadline(std::min(end_, steady(std::chrono::steady_clock::now(), limits_.idle_body)));
       if (auto more = co_await receive(kBody); !more) co_return fail(more.error());
       if (auto fed = feed(kBody); !fed) co_return fail(fed.error());
     }
@@ -136,21 +139,26 @@ class ResponseReader {
     error_code ec;
     while (buffer_.size() > 0 && !parser_->is_done()) {
       const bool header_was_done = parser_->is_header_done();
+      parser_->eager(header_was_done);  // else it would go on into the body, and what the header took were not known
       const auto used = parser_->put(buffer_.data(), ec);
       buffer_.consume(used);
+      if (!header_was_done) header_bytes_ += used;
       if (ec == beast::http::error::need_more) ec = {};
       if (ec) return fail(parse_error(ec, phase, origin_));
       if (used == 0 && header_was_done == parser_->is_header_done()) break;
     }
-    // What the parser does not take is a header or a chunk header in the making.
-    if (buffer_.size() > limits_.max_header + kReadSize)
+    // The parser limits one header field; it takes each by itself. What it does not take is one in the making, or the head of a
+    // chunk.
+    if (header_bytes_ > limits_.max_header || buffer_.size() > limits_.max_header + kReadSize)
       return fail(ErrorKind::too_large, "a header of the response is above its limit (" + origin_.text() + ")");
     return {};
   }
 
   asio::awaitable<core::Result<void>> receive(std::string_view phase) {
+    transport_.set_deadline(pace_.deadline());
     const auto [ec, n] = co_await transport_.read_some(buffer_.prepare(kReadSize));
     buffer_.commit(n);
+    if (parser_->is_header_done()) pace_.body_bytes(n, std::chrono::steady_clock::now());
     any_byte_ = any_byte_ || n > 0;
     if (!ec) co_return core::Result<void>();
     // An end of stream completes a body without a length, if TLS vouches for it (eof is a close_notify there).
@@ -171,10 +179,11 @@ class ResponseReader {
   Transport& transport_;
   const Origin& origin_;
   const ExchangeLimits& limits_;
-  const SteadyTime end_;
+  ReadPace pace_;
   const bool head_;
   std::optional<Parser> parser_;
   beast::flat_buffer buffer_;
+  std::size_t header_bytes_ = 0;  // of the response and of the interim ones
   bool any_byte_ = false;
   bool done_ = false;
 };
@@ -205,16 +214,15 @@ class PooledConnection final : public Connection {
   asio::awaitable<core::Result<Response>> run(const Request& request, const ExchangeLimits& limits) {
     auto& transport = lease_->transport();
     const auto& origin = lease_->origin();
-    const auto start = std::chrono::steady_clock::now();
-    const auto end = steady(start, limits.total);
+    const ReadPace pace(limits, std::chrono::steady_clock::now());
     const auto head = request_head(request, origin, lease_->options().user_agent);
-    transport.set_deadline(std::min(end, steady(start, limits.first_byte)));
+    transport.set_deadline(pace.deadline());
     if (const auto ec = co_await transport.write(asio::buffer(head), asio::buffer(request.body)); ec) {
       auto error = transport_error(transport, ec, "sending the request", origin);
       stale_ = reused_ && error.kind() == ErrorKind::network;
       co_return fail(std::move(error));
     }
-    ResponseReader reader(transport, origin, limits, end, request.method == "HEAD");
+    ResponseReader reader(transport, origin, limits, pace, request.method == "HEAD");
     auto response = co_await reader.read();
     if (!response) stale_ = reused_ && !reader.any_byte() && response.error().kind() == ErrorKind::network;
     lease_->reusable = response && reader.reusable();
@@ -252,7 +260,7 @@ core::Result<std::unique_ptr<Client>> make_client(asio::any_io_executor loop, co
   if (has_control(options.user_agent)) return fail(ErrorKind::bad_config, "the user agent holds a control character");
   auto tls = make_client_context(options.ca_file);
   if (!tls) return fail(tls.error());
-  auto pool = std::make_shared<Pool>(loop, clock, std::move(*tls), std::move(options));
+  auto pool = std::make_shared<Pool>(loop, clock, std::move(*tls), std::move(options), system_lookup(loop));
   return std::make_unique<PoolClient>(std::move(pool));
 }
 

@@ -1,5 +1,6 @@
 #include "http/names.hpp"
 
+#include <algorithm>
 #include <list>
 #include <optional>
 
@@ -35,45 +36,64 @@ class Listed {
 }  // namespace
 
 struct NameCache::Entry {
-  std::vector<asio::ip::address> addresses;
+  Addresses addresses;
+  asio::ip::address preferred;
   std::optional<core::TimePoint> asked;  // when the answer at hand was asked for
   error_code last;
   bool running = false;
   std::list<asio::steady_timer*> waiting;
+
+  void put_preferred_first() {
+    const auto at = std::find(addresses.begin(), addresses.end(), preferred);
+    if (at != addresses.end()) std::rotate(addresses.begin(), at, at + 1);
+  }
 };
 
-NameCache::NameCache(asio::any_io_executor loop, core::Clock& clock) : loop_(std::move(loop)), clock_(clock) {}
+Lookup system_lookup(asio::any_io_executor loop) {
+  return [loop = std::move(loop)](const std::string& host, std::function<void(error_code, Addresses)> done) {
+    auto resolver = std::make_shared<asio::ip::tcp::resolver>(loop);
+    resolver->async_resolve(host, "",
+                            [resolver, done = std::move(done)](error_code ec, const asio::ip::tcp::resolver::results_type& found) {
+                              Addresses addresses;
+                              for (const auto& one : found) addresses.push_back(one.endpoint().address());
+                              done(ec, std::move(addresses));
+                            });
+  };
+}
+
+NameCache::NameCache(asio::any_io_executor loop, core::Clock& clock, Lookup lookup)
+    : loop_(std::move(loop)), clock_(clock), lookup_(std::move(lookup)) {}
 NameCache::~NameCache() = default;
 
-void NameCache::look_up(const asio::any_io_executor& loop, const std::string& host, core::TimePoint now,
-                        const std::shared_ptr<Entry>& entry) {
+void NameCache::look_up(const std::string& host, const std::shared_ptr<Entry>& entry) {
   entry->running = true;
-  auto resolver = std::make_shared<asio::ip::tcp::resolver>(loop);
-  resolver->async_resolve(host, "", [entry, resolver, now](error_code ec, const asio::ip::tcp::resolver::results_type& found) {
+  lookup_(host, [entry, now = clock_.now()](error_code ec, Addresses found) {
+    if (!ec && found.empty()) ec = asio::error::host_not_found;
     entry->running = false;
     entry->last = ec;
     if (!ec) {
       entry->asked = now;
-      entry->addresses.clear();
-      for (const auto& one : found) entry->addresses.push_back(one.endpoint().address());
+      entry->addresses = std::move(found);
+      entry->put_preferred_first();
     }
     for (auto* timer : entry->waiting) timer->cancel();
   });
 }
 
-asio::awaitable<core::Result<std::vector<asio::ip::address>>> NameCache::resolve(std::string host, core::Duration limit,
-                                                                                 core::StopToken stop) {
+asio::awaitable<core::Result<Addresses>> NameCache::resolve(std::string host, core::Duration limit, core::StopToken stop) {
   error_code ec;
   const auto literal = asio::ip::make_address(host, ec);
-  if (!ec) co_return std::vector{literal};
+  if (!ec) co_return Addresses{literal};
   if (entries_.size() >= kMaxNames && !entries_.contains(host)) entries_.clear();
   auto& slot = entries_[host];
   if (!slot) slot = std::make_shared<Entry>();
   const auto entry = slot;  // the map may be cleared while we wait
   if (entry->asked && clock_.now() - *entry->asked < kKeep) co_return entry->addresses;
-  if (!entry->running) look_up(loop_, host, clock_.now(), entry);
+  const bool known = !entry->addresses.empty();
+  if (known && entry->running) co_return entry->addresses;  // somebody waits for the new ones already
+  if (!entry->running) look_up(host, entry);
 
-  asio::steady_timer timer(loop_, std::chrono::duration_cast<std::chrono::steady_clock::duration>(limit));
+  asio::steady_timer timer(loop_, std::chrono::duration_cast<std::chrono::steady_clock::duration>(known ? limit / 2 : limit));
   const Listed listed(entry->waiting, timer);
   const auto on_stop = stop.on_stop([&timer] { timer.cancel(); });
   if (!stop.stop_requested()) co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ec));
@@ -81,6 +101,17 @@ asio::awaitable<core::Result<std::vector<asio::ip::address>>> NameCache::resolve
   if (!entry->addresses.empty()) co_return entry->addresses;
   if (entry->running) co_return fail(ErrorKind::timeout, fmt::format("timeout while resolving '{}'", host));
   co_return fail(ErrorKind::network, fmt::format("resolving '{}' failed: {}", host, entry->last.message()));
+}
+
+void NameCache::prefer(const std::string& host, const asio::ip::address& address) {
+  const auto at = entries_.find(host);
+  if (at == entries_.end()) return;  // a literal
+  at->second->preferred = address;
+  at->second->put_preferred_first();
+}
+
+void NameCache::doubt(const std::string& host) {
+  if (const auto at = entries_.find(host); at != entries_.end()) at->second->asked.reset();
 }
 
 }  // namespace stsync::http

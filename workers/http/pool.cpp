@@ -17,16 +17,20 @@ SteadyTime steady_in(core::Duration limit) {
   return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(limit);
 }
 
+/// A host with more addresses is reached over its first ones or not at all.
+constexpr std::size_t kMaxAddresses = 6;
+
 core::Error closed_error() { return {ErrorKind::cancelled, "the HTTP client is closed"}; }
 
 }  // namespace
 
-Pool::Pool(asio::any_io_executor loop, core::Clock& clock, std::shared_ptr<asio::ssl::context> tls, ClientOptions options)
+Pool::Pool(asio::any_io_executor loop, core::Clock& clock, std::shared_ptr<asio::ssl::context> tls, ClientOptions options,
+           Lookup lookup)
     : loop_(loop),
       clock_(clock),
       tls_(std::move(tls)),
       options_(std::move(options)),
-      names_(loop, clock),
+      names_(loop, clock, std::move(lookup)),
       returned_(clock.make_signal()) {
   options_.max_connections_per_origin = std::max<std::size_t>(1, options_.max_connections_per_origin);
 }
@@ -128,28 +132,41 @@ void Pool::drop_old() {
 }
 
 asio::awaitable<core::Result<std::unique_ptr<Transport>>> Pool::dial(Origin origin, core::StopToken stop) {
-  auto transport = std::make_unique<Transport>(loop_);
-  const auto on_stop = stop.on_stop([t = transport.get()] { t->cut(Cut::stop); });
-  auto connected = co_await connect(*transport, origin, stop);
+  std::unique_ptr<Transport> transport;  // of the address that is tried
+  const auto on_stop = stop.on_stop([&transport] {
+    if (transport) transport->cut(Cut::stop);
+  });
+  auto connected = co_await connect(transport, origin, stop);
   if (connected && origin.tls) connected = co_await secure(*transport, origin);
-  transport->clear_deadline();
   if (!connected) co_return fail(connected.error());
+  transport->clear_deadline();
   if (transport->cut_by() != Cut::none) co_return fail(transport_error(*transport, {}, "connecting", origin));
   co_return transport;
 }
 
-asio::awaitable<core::Result<void>> Pool::connect(Transport& transport, Origin origin, core::StopToken stop) {
+/// One address after the other, and for a silent one only its share of the time: an address that swallows everything (IPv6 where
+/// it is not routed) must not keep us from the next.
+asio::awaitable<core::Result<void>> Pool::connect(std::unique_ptr<Transport>& transport, Origin origin, core::StopToken stop) {
   const auto deadline = steady_in(options_.connect_timeout);
   const auto addresses = co_await names_.resolve(origin.host, options_.connect_timeout, stop);
   if (!addresses) co_return fail(addresses.error());
-  transport.set_deadline(deadline);
-  error_code ec = asio::error::host_not_found;
-  for (const auto& address : *addresses) {
-    if (transport.cut_by() != Cut::none) break;
-    ec = co_await transport.connect({address, origin.port});
-    if (!ec) co_return core::Result<void>();
+  core::Error error(ErrorKind::timeout, "no time is left to connect (" + origin.text() + ")");
+  const auto count = std::min(addresses->size(), kMaxAddresses);
+  for (std::size_t i = 0; i < count && !stop.stop_requested(); ++i) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) break;
+    transport = std::make_unique<Transport>(loop_);
+    transport->set_deadline(now + (deadline - now) / static_cast<int>(count - i));
+    const auto ec = co_await transport->connect({(*addresses)[i], origin.port});
+    if (!ec && transport->cut_by() == Cut::none) {
+      names_.prefer(origin.host, (*addresses)[i]);
+      co_return core::Result<void>();
+    }
+    error = transport_error(*transport, ec, "connecting", origin);
   }
-  co_return fail(transport_error(transport, ec, "connecting", origin));
+  if (stop.stop_requested()) co_return fail(ErrorKind::cancelled, "stopped while connecting (" + origin.text() + ")");
+  names_.doubt(origin.host);
+  co_return fail(std::move(error));
 }
 
 asio::awaitable<core::Result<void>> Pool::secure(Transport& transport, Origin origin) {

@@ -21,8 +21,8 @@ namespace stsync::http {
 /// Shared by the client and every lease, so it lives as long as any of them. Loop thread only.
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
-  Pool(boost::asio::any_io_executor loop, core::Clock& clock, std::shared_ptr<boost::asio::ssl::context> tls,
-       ClientOptions options);
+  Pool(boost::asio::any_io_executor loop, core::Clock& clock, std::shared_ptr<boost::asio::ssl::context> tls, ClientOptions options,
+       Lookup lookup);
   ~Pool();
 
   /// The right to one connection of an origin, and the connection itself. The destructor gives both back.
@@ -71,7 +71,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   boost::asio::awaitable<core::Result<std::unique_ptr<Lease>>> take_place(Origin origin, core::StopToken stop);
   boost::asio::awaitable<core::Result<std::unique_ptr<Transport>>> dial(Origin origin, core::StopToken stop);
-  boost::asio::awaitable<core::Result<void>> connect(Transport& transport, Origin origin, core::StopToken stop);
+  boost::asio::awaitable<core::Result<void>> connect(std::unique_ptr<Transport>& transport, Origin origin, core::StopToken stop);
   boost::asio::awaitable<core::Result<void>> secure(Transport& transport, Origin origin);
   std::unique_ptr<Transport> take_idle(Lane& lane);
   void give_back(const Origin& origin, std::unique_ptr<Transport> transport);

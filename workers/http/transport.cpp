@@ -98,6 +98,8 @@ void Transport::close(State& state, Cut why) noexcept {
 void Transport::cut(Cut why) noexcept { close(*state_, why); }
 
 bool Transport::has_unread_bytes() noexcept {
+  // One read may bring several TLS records, of which OpenSSL hands out the first: the others wait in it or in its input.
+  if (tls_ && (SSL_has_pending(ssl()) == 1 || BIO_ctrl_pending(SSL_get_rbio(ssl())) > 0)) return true;
   error_code ec;
   return state_->socket.available(ec) > 0 || ec;
 }

@@ -54,7 +54,7 @@ class Transport {
   /// Closes the connection at once; the first caller's reason counts.
   void cut(Cut why) noexcept;
   Cut cut_by() const noexcept { return state_->cut; }
-  /// Bytes that nobody asked for wait in the socket.
+  /// Bytes that nobody asked for wait in the socket, or were read from it and wait inside TLS.
   bool has_unread_bytes() noexcept;
   asio::ip::tcp::socket& socket() noexcept { return state_->socket; }
 

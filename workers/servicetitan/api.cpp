@@ -146,10 +146,10 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
       if (!fresh && (*connection)->stale()) continue;  // the server had closed it: never answered, asked again on a new one
       co_return core::fail(response.error());
     }
-    note_date(*response);
+    const auto vendors_now = note_date(*response);
     inflate_refusal(*response);
     auto error =
-        error_of_status(response->status, response->body, http::find_header(response->headers, "Retry-After"), p_.clock.wall_now());
+        error_of_status(response->status, response->body, http::find_header(response->headers, "Retry-After"), vendors_now);
     if (!error) {
       bucket.answered();
       co_return std::move(*response);
@@ -194,12 +194,15 @@ Result<http::Request> Api::make_request(const tokens::Account& account, const Re
   return request;
 }
 
-void Api::note_date(const http::Response& response) {
+/// What the vendor's clock says, as far as it does; ours else.
+core::WallTime Api::note_date(const http::Response& response) {
+  const auto ours = p_.clock.wall_now();
   const auto* date = http::find_header(response.headers, "Date");
-  if (date == nullptr) return;
-  if (const auto theirs = parse_http_date(*date))
-    // A Date is whole seconds: a second behind is no skew.
-    vendor_behind_ms_ = std::max<std::int64_t>(0, (p_.clock.wall_now() - *theirs).count() - 1000);
+  const auto theirs = date == nullptr ? std::nullopt : parse_http_date(*date);
+  if (!theirs) return ours;
+  // A Date is whole seconds: a second behind is no skew.
+  vendor_behind_ms_ = std::max<std::int64_t>(0, (ours - *theirs).count() - 1000);
+  return *theirs;
 }
 
 }  // namespace stsync::servicetitan

@@ -50,7 +50,7 @@ class Api final : public PageSource {
   boost::asio::awaitable<core::Result<FetchedPage>> read(const Request& request, http::Response response);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   core::Result<http::Request> make_request(const tokens::Account& account, const Request& request) const;
-  void note_date(const http::Response& response);
+  core::WallTime note_date(const http::Response& response);
 
   Parts p_;
   std::int64_t vendor_behind_ms_ = 0;

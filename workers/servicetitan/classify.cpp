@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 core::Duration backoff(int attempt, core::Duration longest, core::Rng& rng) {
   const double ceiling = std::min(std::chrono::duration<double>(longest).count(), 0.5 * std::pow(2.0, attempt));
-  return std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(ceiling * (0.1 + 0.9 * rng.unit())));
+  return std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(ceiling * (0.5 + 0.5 * rng.unit())));
 }
 
 Verdict retry_up_to(int& count, int most, core::Duration longest, core::Rng& rng) {
@@ -110,7 +110,7 @@ std::optional<std::chrono::milliseconds> retry_after(const std::string* header, 
 }
 
 std::optional<core::Error> error_of_status(int status, std::string_view body, const std::string* header, core::WallTime now) {
-  if (status >= 200 && status < 300) return std::nullopt;
+  if (status == 200) return std::nullopt;
   auto text = fmt::format("HTTP {}", status);
   if (const auto title = title_of(body); !title.empty()) text += ": " + title;
   core::Error error(kind_of_status(status, body), std::move(text));

@@ -30,14 +30,15 @@ struct Attempts {
   int tokens = 0;     ///< 401
 };
 
-inline constexpr int kMaxRetries = 12;  ///< with waits up to a minute: about seven minutes of trouble
+inline constexpr int kMaxRetries = 24;  ///< with waits up to a minute: at least nine minutes of trouble, at most 18
 inline constexpr int kMaxBadPages = 3;
 inline constexpr int kMaxRefusals = 1000;
 
-/// Decides, and counts into `attempts`. Waits have full jitter.
+/// Decides, and counts into `attempts`. Half of a wait is jitter: all of it would make of minutes, with bad luck, seconds.
 Verdict classify(const core::Error& error, Attempts& attempts, core::Rng& rng);
 
-/// The error that an HTTP status of the API means (facts 4); nothing for 2xx.
+/// The error that an HTTP status of the API means (facts 4); nothing for 200. No other 2xx answers a GET with a whole page: a part
+/// of one (206) may even look like it. `now` is what the date of a Retry-After is compared with: the vendor's clock.
 std::optional<core::Error> error_of_status(int status, std::string_view body, const std::string* retry_after, core::WallTime now);
 
 /// Retry-After: seconds or an HTTP date; else "Try again in N seconds" in the body. Between one second and five minutes.

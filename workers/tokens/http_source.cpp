@@ -72,9 +72,10 @@ core::Result<Fetched> read_token_answer(int status, const std::string& body) {
   };
   if (status == 200) {
     auto token = text("access_token");
+    // Not `malformed`, which is given up after a few tries: a page of a proxy or of a maintenance is an outage like a 503.
     if (!usable(token))
       return core::fail(
-          core::Error(ErrorKind::malformed, "the token endpoint answered 200 without a usable access_token").with_status(status));
+          core::Error(ErrorKind::server, "the token endpoint answered 200 without a usable access_token").with_status(status));
     const auto life = members->contains("expires_in") ? codec::json_int(members->at("expires_in")) : std::nullopt;
     return Fetched{core::Secret(std::move(token)),
                    life ? core::Duration(std::chrono::seconds(std::clamp<std::int64_t>(*life, 0, 31'536'000))) : kDefaultLife};
