@@ -102,5 +102,12 @@ TEST(VendorFaults, B7_ABodyThatZlibCannotCountIsNotCutToItsBeginning) {
   EXPECT_EQ(inflated.error().kind(), core::ErrorKind::too_large);
 }
 
+TEST(FromJson, IdsMayBeNumbersOrTexts) {
+  v1::Command c;
+  ASSERT_TRUE(from_json(R"({"id":"a","sync":{"resource":"jpm.jobs","mode":"ids","ids":[9007199254740993,"x-1"]}})", c));
+  EXPECT_EQ(c.sync().ids(0), "9007199254740993");
+  EXPECT_EQ(c.sync().ids(1), "x-1");
+}
+
 }  // namespace
 }  // namespace stsync::codec

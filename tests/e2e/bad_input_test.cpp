@@ -132,9 +132,13 @@ TEST(BadCredentials, WaitAndOthersGoOn) {
   text.insert(text.find("cs1.", at) + 4, "wrong");
   std::ofstream(stage.config_file()) << text;
   const auto worker = stage.start_worker();
-  Process refused(stage.command({"sync", "--tenant", "1002", "--resource", "jpm.jobs,jpm.projects", "--mode", "full", "--wait"}));
+  Process refused(stage.command(
+      {"sync", "--tenant", "1002", "--resource", "jpm.jobs,jpm.projects,jpm.appointments", "--mode", "full", "--wait"}));
   EXPECT_TRUE(refused.wait_for_text("auth_failed", 30s, 3)) << refused.err();
-  EXPECT_EQ(stage.stsync({"sync", "--tenant", "1001", "--resource", "jpm.jobs,jpm.projects", "--mode", "full", "--wait"}).code, 0);
+  EXPECT_EQ(
+      stage.stsync({"sync", "--tenant", "1001", "--resource", "jpm.jobs,jpm.projects,jpm.appointments", "--mode", "full", "--wait"})
+          .code,
+      0);
   EXPECT_FALSE(refused.wait(0ms)) << "a job without credentials waits";
   const auto stats = json_rows("[" + stage.control("/__sim/stats") + "]").front();
   EXPECT_LE(std::stoi(stats.at("token_calls")), 4) << "a token storm";

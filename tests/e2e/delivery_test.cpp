@@ -57,6 +57,20 @@ TEST(Delivery, IncrementalGoesOnAfterARestart) {
   EXPECT_NE(campaigns.out.find("\"records\":3"), std::string::npos) << campaigns.out;
 }
 
+TEST(Delivery, SingleRowsByTheirIds) {
+  Stage stage({.records = 60});
+  const auto worker = stage.start_worker();
+  ASSERT_EQ(stage.stsync({"sync", "--resource", "inventory.vendors", "--mode", "full", "--wait"}).code, 0);
+  std::string ids = "999";
+  for (const auto& m : stage.read({"st.inventory.vendors"}))
+    if (std::count(ids.begin(), ids.end(), ',') < 55) ids += "," + m.key->substr(m.key->find(':') + 1);
+  const auto some = stage.stsync({"sync", "--resource", "inventory.vendors", "--ids", ids, "--id", "some", "--wait"});
+  EXPECT_EQ(some.code, 0) << some.err;
+  EXPECT_NE(some.out.find("\"records\":55"), std::string::npos) << some.out;
+  EXPECT_NE(some.out.find("\"calls\":2"), std::string::npos) << "50 a call: " << some.out;
+  EXPECT_NE(some.err.find("1 of 56 ids were not found"), std::string::npos) << some.err;
+}
+
 /// Kills the worker at random moments while three tenants are read.
 void kill_again_and_again(std::uint64_t seed) {
   // Slow enough that twenty kills happen while there is work: about 45 s of calls for each tenant.

@@ -54,7 +54,8 @@ TEST(Catalogue, EveryEntryMakesSense) {
 
 TEST(Catalogue, EveryResourceCanBeReadInSomeMode) {
   for (const auto& [name, r] : built_in().all()) {
-    if (name == "reporting.reports") continue;
+    const bool file = std::any_of(r.endpoints.begin(), r.endpoints.end(), [](const auto& e) { return e.shape == Shape::binary; });
+    if (name == "reporting.reports" || file) continue;  // described, not read yet
     v1::Sync all, by_id;
     by_id.set_mode(v1::ids);
     const auto planned = plan({built_in(), r, all, {}, kNow, kNow});
@@ -90,6 +91,7 @@ TEST(Catalogue, FindsAndExpands) {
   EXPECT_EQ(built_in().find("jpm.job"), nullptr);
   EXPECT_THAT(built_in().expand("jpm.job-t*"), ElementsAre("jpm.job-types"));
   EXPECT_THAT(built_in().expand("telecom.call*"), ElementsAre("telecom.calls")) << "files and twins have to be named";
+  EXPECT_THAT(built_in().expand("crm.*-notes"), IsEmpty()) << "a call for every parent is not meant by a pattern";
   EXPECT_THAT(built_in().expand("telecom.call-recordings"), ElementsAre("telecom.call-recordings"));
   EXPECT_THAT(built_in().expand("*.*.*"), IsEmpty());
   EXPECT_THAT(built_in().expand(""), IsEmpty());

@@ -43,8 +43,9 @@ struct Crawled {
 };
 
 /// Reads to the end; `between` changes the list after each answer, `crash` loses what is not journalled.
-Crawled crawl(const ListServer& server, const Resource& resource, const std::function<void()>& between,
-              const std::function<bool()>& crash = [] { return false; }) {
+Crawled crawl(
+    const ListServer& server, const Resource& resource, const std::function<void()>& between,
+    const std::function<bool()>& crash = [] { return false; }) {
   Crawled out;
   auto committed = begin(resource);
   const auto make = [&] { return make_snapshot_crawl({&resource, &resource.endpoints.front()}, committed.snapshot()); };
@@ -73,7 +74,8 @@ Crawled crawl(const ListServer& server, const Resource& resource, const std::fun
 }
 
 void fill(ListServer& server, std::mt19937_64& random, int count) {
-  for (int i = 0; i < count; ++i) server.rows[static_cast<std::int64_t>(1 + random() % 100'000)] = static_cast<std::int64_t>(random());
+  for (int i = 0; i < count; ++i)
+    server.rows[static_cast<std::int64_t>(1 + random() % 100'000)] = static_cast<std::int64_t>(random());
 }
 
 /// Rows vanish and appear; ids only grow, as a database gives them.
@@ -97,7 +99,8 @@ struct Churn {
   }
 };
 
-std::vector<std::int64_t> alive_all_along(const std::map<std::int64_t, std::optional<std::int64_t>>& before, const ListServer& server) {
+std::vector<std::int64_t> alive_all_along(const std::map<std::int64_t, std::optional<std::int64_t>>& before,
+                                          const ListServer& server) {
   std::vector<std::int64_t> out;
   for (const auto& [id, modified] : before)
     if (server.rows.contains(id)) out.push_back(id);
@@ -183,8 +186,7 @@ TEST(SnapshotCrawl, AfterACrashItIsWholeOrRefused) {
     const auto resource = list_resource(1 + static_cast<int>(random() % 20), seed % 2 == 0 ? "+Id" : "");
     Churn churn{server, random, seed % 3 == 0 ? 0 : 20};
     int crashes = 4;
-    const auto out = crawl(
-        server, resource, [&] { churn(); }, [&] { return crashes > 0 && random() % 6 == 0 && crashes-- > 0; });
+    const auto out = crawl(server, resource, [&] { churn(); }, [&] { return crashes > 0 && random() % 6 == 0 && crashes-- > 0; });
     if (!out.snapshot) {
       ASSERT_TRUE(out.error);
       continue;
@@ -248,37 +250,48 @@ int lossy_runs(bool sorts, const std::function<std::set<std::int64_t>(ListServer
 }
 
 TEST(CounterTest, AForwardCrawlLosesRows) {
-  EXPECT_GT(lossy_runs(true, [](auto& server, auto& churn) {
-    return read_pages(server, churn, true, [](auto& page, auto&, bool more) { page = more ? page + 1 : 0; });
-  }), 20);
+  EXPECT_GT(lossy_runs(true,
+                       [](auto& server, auto& churn) {
+                         return read_pages(server, churn, true, [](auto& page, auto&, bool more) { page = more ? page + 1 : 0; });
+                       }),
+            20);
 }
 
 TEST(CounterTest, ACrawlByPageNumberAcrossASizeChangeLosesRows) {
-  EXPECT_GT(lossy_runs(true, [](auto& server, auto& churn) {
-    churn.one_in = 0;  // not even churn is needed
-    return read_pages(server, churn, true, [](auto& page, auto& size, bool more) {
-      page = more ? page + 1 : 0;
-      if (page == 3) size = 5;
-      if (page == 5) size = 20;
-    });
-  }), 20);
+  EXPECT_GT(lossy_runs(true,
+                       [](auto& server, auto& churn) {
+                         churn.one_in = 0;  // not even churn is needed
+                         return read_pages(server, churn, true, [](auto& page, auto& size, bool more) {
+                           page = more ? page + 1 : 0;
+                           if (page == 3) size = 5;
+                           if (page == 5) size = 20;
+                         });
+                       }),
+            20);
 }
 
 TEST(CounterTest, ACrawlThatTrustsAnUnhonouredSortLosesRows) {
-  EXPECT_GT(lossy_runs(false, [](auto& server, auto& churn) {
-    // Backward, as over a total order, over a list that answers the newest change first.
-    std::int64_t last = 8;
-    return read_pages(server, churn, true, [&](auto& page, auto&, bool) { page = page == 1 && last == 8 ? last : (last = page - 1); });
-  }), 20);
+  EXPECT_GT(lossy_runs(false,
+                       [](auto& server, auto& churn) {
+                         // Backward, as over a total order, over a list that answers the newest change first.
+                         std::int64_t last = 8;
+                         return read_pages(server, churn, true, [&](auto& page, auto&, bool) {
+                           page = page == 1 && last == 8 ? last : (last = page - 1);
+                         });
+                       }),
+            20);
 }
 
 TEST(CounterTest, AParallelCrawlOfOneWindowLosesRows) {
-  EXPECT_GT(lossy_runs(true, [](auto& server, auto& churn) {
-    // Three readers, each of every third page, in turns: the pages are not one after the other any more.
-    static constexpr int kOrder[] = {3, 1, 2, 6, 4, 5, 8, 7, 9};
-    std::size_t at = 0;
-    return read_pages(server, churn, true, [&](auto& page, auto&, bool) { page = at < std::size(kOrder) ? kOrder[at++] : 0; });
-  }), 20);
+  EXPECT_GT(lossy_runs(true,
+                       [](auto& server, auto& churn) {
+                         // Three readers, each of every third page, in turns: the pages are not one after the other any more.
+                         static constexpr int kOrder[] = {3, 1, 2, 6, 4, 5, 8, 7, 9};
+                         std::size_t at = 0;
+                         return read_pages(server, churn, true,
+                                           [&](auto& page, auto&, bool) { page = at < std::size(kOrder) ? kOrder[at++] : 0; });
+                       }),
+            20);
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ void write_json(Writer& w, const Resource& r) {
   out.text("key", r.key.text());
   out.text("modified", r.modified);
   out.flag("modified_nullable", r.modified_nullable);
-  out.flag("explicit", r.explicit_only);
+  out.flag("explicit", !r.in_patterns());
   out.text("first_spec", r.first_spec);
   out.text("last_spec", r.last_spec);
   out.texts("quirks", r.quirks);
@@ -163,7 +163,7 @@ void show(const servicetitan::Catalogue& catalogue, const Resource& r) {
   line("ids", choice(catalogue, r, v1::ids));
   for (const auto& e : r.endpoints) show(e);
   for (const auto& quirk : r.quirks) line("note", quirk);
-  if (r.explicit_only) line("note", "patterns such as " + r.api + ".* leave it out: it must be named");
+  if (!r.in_patterns()) line("note", "patterns such as " + r.api + ".* leave it out: it must be named");
 }
 
 }  // namespace

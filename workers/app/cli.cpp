@@ -39,14 +39,15 @@ void add_sync(CLI::App& app, Options& o, int& exit) {
       ->take_all();
   cmd->add_option("--app", o.sync.app, "App; may be left out when there is one");
   cmd->add_option("--tenant", o.sync.tenant, "Tenant; may be left out when there is one");
-  cmd->add_option("--mode", o.sync.mode, "incremental, full or window")
-      ->check(CLI::IsMember({"incremental", "full", "window"}))
+  cmd->add_option("--mode", o.sync.mode, "incremental, full, window or ids")
+      ->check(CLI::IsMember({"incremental", "full", "window", "ids"}))
       ->capture_default_str();
   cmd->add_option("--priority", o.sync.priority, "interactive, normal or backfill")
       ->check(CLI::IsMember({"interactive", "normal", "backfill"}))
       ->capture_default_str();
   cmd->add_option("--from", o.sync.from, "Start of a window, inclusive: 2026-01-02 or 2026-01-02T03:04:05Z");
   cmd->add_option("--to", o.sync.to, "End of a window, exclusive");
+  cmd->add_option("--ids", o.sync.ids, "Single rows, of one resource (mode ids): 12,34")->delimiter(',')->take_all();
   cmd->add_option("--id", o.sync.id, "Id of the command and its job (one resource only); made up when left out");
   cmd->add_flag("--wait,-w", o.sync.wait, "Follow the jobs to their end and exit by their outcome");
   cmd->callback([&] { exit = run_sync(o.sync); });

@@ -28,6 +28,7 @@ struct SyncOptions {
   ConfigOptions config;
   std::string app;          ///< empty: the only one
   std::int64_t tenant = 0;  ///< 0: the only one
+  std::vector<std::string> ids;
   std::vector<std::string> resources;
   std::string mode = "incremental";
   std::string priority = "normal";

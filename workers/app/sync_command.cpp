@@ -62,6 +62,11 @@ int run_sync(const SyncOptions& o) {
     complain("--id: 1 to 64 characters of A-Z a-z 0-9 . _ -, for one resource");
     return Exit::usage;
   }
+  if (!o.ids.empty() && resources->size() != 1) {
+    complain("--ids: of one resource");
+    return Exit::usage;
+  }
+  const auto mode_name = o.ids.empty() ? o.mode : "ids";
   auto rng = core::Rng::from_system();
   std::vector<v1::Command> commands;
   for (const auto& resource : *resources) {
@@ -73,10 +78,11 @@ int run_sync(const SyncOptions& o) {
     sync.set_resource(resource);
     v1::Mode mode{};
     v1::Priority priority{};
-    core::check(v1::Mode_Parse(o.mode, &mode) && v1::Priority_Parse(o.priority, &priority),
+    core::check(v1::Mode_Parse(mode_name, &mode) && v1::Priority_Parse(o.priority, &priority),
                 "the command line let an unknown mode through");
     sync.set_mode(mode);
     sync.set_priority(priority);
+    sync.mutable_ids()->Assign(o.ids.begin(), o.ids.end());
     if (auto ok = fill_window(o, sync); !ok) {
       complain(ok.error().message());
       return Exit::usage;

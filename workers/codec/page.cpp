@@ -356,6 +356,7 @@ core::Result<std::map<std::string, std::string_view>> json_members(std::string_v
 
 std::string_view json_field(std::string_view object, std::string_view path) {
   while (!path.empty()) {
+    object.remove_prefix(std::min(object.find_first_not_of(" \n\r\t"), object.size()));
     if (object.empty() || object.front() != '{') return {};
     const auto dot = std::min(path.find('.'), path.size());
     const auto wanted = path.substr(0, dot);

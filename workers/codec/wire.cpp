@@ -3,11 +3,14 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/timestamp.pb.h>
 #include <google/protobuf/util/json_util.h>
+#include <rapidjson/memorystream.h>
+#include <rapidjson/reader.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
 #include "codec/page.hpp"
 #include "core/text.hpp"
+#include "stsync/v1/command.pb.h"
 #include "stsync/v1/status.pb.h"
 
 namespace stsync::codec {
@@ -94,6 +97,31 @@ class Printer {
   Writer& out_;
 };
 
+/// Writes a list of texts and numbers as one of texts; anything else ends it.
+struct TextsOfList : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, TextsOfList> {
+  explicit TextsOfList(Writer& w) : out(w) {}
+  Writer& out;
+  bool Default() { return false; }
+  bool String(const char* s, rapidjson::SizeType n, bool) { return out.String(s, n); }
+  bool RawNumber(const char* s, rapidjson::SizeType n, bool) { return out.String(s, n); }
+  bool StartArray() { return out.StartArray(); }
+  bool EndArray(rapidjson::SizeType) { return out.EndArray(); }
+};
+
+/// Ids may be written as numbers, which the mapping of texts does not take.
+std::string with_texts_as_ids(std::string_view json) {
+  std::string out(json);
+  const auto ids = json_field(json, "sync.ids");
+  if (ids.empty() || ids.front() != '[') return out;
+  rapidjson::StringBuffer buffer;
+  Writer writer(buffer);
+  TextsOfList handler(writer);
+  rapidjson::MemoryStream stream(ids.data(), ids.size());
+  rapidjson::Reader reader;
+  if (!reader.Parse<rapidjson::kParseNumbersAsStringsFlag>(stream, handler)) return out;
+  return out.replace(static_cast<std::size_t>(ids.data() - json.data()), ids.size(), buffer.GetString(), buffer.GetSize());
+}
+
 }  // namespace
 
 std::string to_json(const pb::Message& message) {
@@ -105,7 +133,9 @@ std::string to_json(const pb::Message& message) {
 
 core::Result<void> from_json(std::string_view json, pb::Message& message) {
   if (auto ok = check_json(json, kMaxCommandDepth); !ok) return core::fail(core::ErrorKind::bad_data, ok.error().message());
-  const auto status = pb::util::JsonStringToMessage({json.data(), json.size()}, &message);
+  const bool command = message.GetDescriptor() == v1::Command::descriptor();
+  const auto text = command ? with_texts_as_ids(json) : std::string(json);
+  const auto status = pb::util::JsonStringToMessage(text, &message);
   if (!status.ok())
     return core::fail(core::ErrorKind::bad_data,
                       core::printable(std::string_view(status.message().data(), status.message().size())));

@@ -310,7 +310,7 @@ const Resource* Catalogue::find(std::string_view name) const noexcept {
 std::vector<std::string> Catalogue::expand(std::string_view pattern) const {
   std::vector<std::string> out;
   for (const auto& [name, resource] : resources_)
-    if (name == pattern || (!resource.explicit_only && fits(pattern, name))) out.push_back(name);
+    if (name == pattern || (resource.in_patterns() && fits(pattern, name))) out.push_back(name);
   return out;
 }
 

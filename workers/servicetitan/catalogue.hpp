@@ -16,7 +16,7 @@ class Catalogue {
   static core::Result<Catalogue> load(const std::string& overrides, const std::string& file);
   const Resource* find(std::string_view name) const noexcept;
   const std::map<std::string, Resource, std::less<>>& all() const noexcept { return resources_; }
-  /// Names that match a pattern with "*" ("jpm.*"). Resources that are for explicit use only have to be named.
+  /// Names that match a pattern with "*" ("jpm.*"). Those that are not for patterns have to be named.
   std::vector<std::string> expand(std::string_view pattern) const;
 
  private:

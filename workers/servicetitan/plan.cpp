@@ -19,13 +19,6 @@ std::int64_t ms(const google::protobuf::Timestamp& t) { return t.seconds() * 100
 
 std::string_view name_of(v1::Mode mode) { return v1::Mode_Name(mode); }
 
-/// What reads all rows of a resource.
-const Endpoint* source_of(const Resource& r) {
-  if (const auto* feed = r.endpoint(Role::export_feed)) return feed;
-  if (const auto* list = r.endpoint(Role::list); list != nullptr && !list->ids_only) return list;
-  return r.endpoint(Role::children);
-}
-
 /// What reads single rows.
 const Endpoint* by_id(const Resource& r) {
   if (const auto* list = r.endpoint(Role::list); list != nullptr && list->ids_filter) return list;
@@ -62,7 +55,7 @@ v1::CrawlState begin_fanout(const Catalogue& catalogue, const Endpoint& e, std::
   // Of the parents every row counts, whenever it changed: a window would lose the children of those that left it.
   const auto* list = parent.endpoint(Role::list);
   const auto* source = list != nullptr && !list->ids_only ? list : parent.endpoint(Role::children);
-  if (source == nullptr) source = source_of(parent);
+  if (source == nullptr) source = parent.source();
   if (source->role == Role::children) {
     *fanout.mutable_parents() = begin_fanout(catalogue, *source, 0, to_ms);
   } else if (source->role == Role::export_feed) {
@@ -97,8 +90,10 @@ Result<void> check_mode(const Resource& r, const v1::Sync& sync) {
   const auto refuse = [&](std::string_view why) {
     return core::fail(ErrorKind::unsupported, fmt::format("{} cannot be read in mode {}: {}", r.name, name_of(mode), why));
   };
-  const auto* source = source_of(r);
+  const auto* source = r.source();
   if (mode == v1::report) return refuse("reports come with a later version");
+  const auto* used = mode == v1::ids ? by_id(r) : source;
+  if (used != nullptr && used->shape == Shape::binary) return refuse("files come with a later version");
   if (mode == v1::ids) return by_id(r) != nullptr ? Result<void>{} : refuse("the vendor gives no row by id");
   if (source == nullptr) return refuse("it needs ids");
   if (mode == v1::window && !has_window(*source)) return refuse("its list has no modified window");
@@ -156,7 +151,7 @@ v1::CrawlState begin_all(const Resource& resource, const Endpoint& e, std::int64
 Result<Plan> plan(const PlanInput& in) {
   if (auto ok = check_mode(in.resource, in.sync); !ok) return core::fail(ok.error());
   if (in.sync.mode() == v1::ids) return plan_ids(in);
-  const auto& e = *source_of(in.resource);
+  const auto& e = *in.resource.source();
   const bool feed = e.role == Role::export_feed;
   Plan out;
   out.mode = in.sync.mode();

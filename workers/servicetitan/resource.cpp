@@ -43,4 +43,10 @@ const Endpoint* Resource::endpoint(Role role) const noexcept {
   return at == endpoints.end() ? nullptr : &*at;
 }
 
+const Endpoint* Resource::source() const noexcept {
+  if (const auto* feed = endpoint(Role::export_feed)) return feed;
+  if (const auto* rows = endpoint(Role::list); rows != nullptr && !rows->ids_only) return rows;
+  return endpoint(Role::children);
+}
+
 }  // namespace stsync::servicetitan

@@ -81,12 +81,16 @@ struct Resource {
   KeySpec key;
   std::string modified = "modifiedOn";  ///< field with the time of the last change, may be "a.b"; empty: there is none
   bool modified_nullable = false;
-  bool explicit_only = false;  ///< patterns ("jpm.*") leave it out: a twin, a lookup, files
+  bool explicit_only = false;  ///< a twin, a lookup, files: for those who name it
   std::string first_spec, last_spec;
   std::vector<std::string> quirks;
   std::vector<Endpoint> endpoints;  ///< at most one of a role
 
   const Endpoint* endpoint(Role role) const noexcept;
+  /// What reads all rows: the export feed, else the list, else the children of every parent; nullptr: they have to be named.
+  const Endpoint* source() const noexcept;
+  /// Whether patterns ("jpm.*") mean it too: not what costs a call for every parent.
+  bool in_patterns() const noexcept { return !explicit_only && source() != nullptr && source()->role != Role::children; }
 };
 
 }  // namespace stsync::servicetitan

@@ -58,6 +58,7 @@ class SnapshotCrawl final : public Crawl {
     } else {
       lost_ = !knows_all;
       state_.set_offset(0);  // a pass that was interrupted proves nothing
+      state_.set_pass(0);
     }
     forgot_ = !knows_all;
   }
