@@ -47,6 +47,7 @@ struct Crawled {
 
 struct Play {
   std::function<void()> between = [] {};               ///< what happens to the list between two requests
+  std::function<int()> resize = [] { return 0; };      ///< rows a page from now on, 0: as before
   std::function<bool()> crash = [] { return false; };  ///< whether the process dies before this page is committed
 };
 
@@ -73,6 +74,7 @@ Crawled crawl(const ListServer& server, const Resource& resource, v1::ListState 
     }
     failures = 0;
     out.error.reset();
+    if (const auto size = play.resize(); size > 0) crawl->resize(size);
     for (const auto i : step->publish) ++out.published[*codec::json_int(page.records[i].key.in(body))];
     if (!step->note.empty()) out.notes.push_back(step->note);
     committed = v1::CrawlState();
@@ -216,6 +218,8 @@ TEST(ListCrawl, LosesNothingWhateverComesTogether) {
     int left = 60;
     Play play;
     play.crash = [&] { return crashes && sometimes(12); };
+    const bool asks_for_others = sometimes(3);
+    play.resize = [&] { return asks_for_others && sometimes(6) ? 1 + static_cast<int>(random() % 30) : 0; };
     play.between = [&] {
       if (resizes && sometimes(8)) server.habits.most = 1 + static_cast<std::int64_t>(random() % 20);
       if (!changes || server.rows.empty() || left-- <= 0) return;

@@ -61,8 +61,8 @@ class FakeFeed final : public servicetitan::PageSource {
   int rows = 50, page = 10;
   core::Duration takes = std::chrono::milliseconds(40);
   std::function<core::Result<std::string>(const std::string& from)> answer;
-  std::function<std::string(const servicetitan::Query&)> list;  ///< instead, for lists
-  std::chrono::milliseconds tells_behind{};                     ///< how far the vendor's clock is behind ours, as its answers tell
+  std::function<core::Result<std::string>(const servicetitan::Query&)> list;  ///< instead, for lists
+  std::chrono::milliseconds tells_behind{};  ///< how far the vendor's clock is behind ours, as its answers tell
   std::vector<std::string> asked;
 
  private:

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/text.hpp"
 #include "job_play.hpp"
 #include "support/seeds.hpp"
 
@@ -146,6 +147,31 @@ TEST(Job, AListsWindowEndsBeforeTheVendorsNowEvenWhenOurClockIsAhead) {
   ASSERT_TRUE(life.run());
   EXPECT_THAT(ends, ElementsAre("2025-12-31T23:59:00.000Z", "2025-12-31T22:59:00.040Z"));
   EXPECT_EQ(w.memory().stream(stream_journal_key("acme", 1001, "marketing.campaigns")).watermark_ms(), 1767225600040 - 3'660'000);
+}
+
+TEST(Job, AsksForHalfAsMuchWhereAPageTakesTooLong) {
+  World w;
+  std::vector<std::int64_t> sizes;
+  w.feed.list = [&](const servicetitan::Query& query) -> core::Result<std::string> {
+    std::map<std::string, std::string> q(query.begin(), query.end());
+    const auto size = *core::parse_int(q.at("pageSize")), page = *core::parse_int(q.at("page"));
+    sizes.push_back(size);
+    if (size > 150) return core::fail(core::ErrorKind::timeout, "no answer for 120 s");
+    std::string data;
+    for (auto i = (page - 1) * size; i < std::min<std::int64_t>(300, page * size); ++i)
+      data += fmt::format(R"({}{{"id":{},"modifiedOn":"2025-01-01T00:00:00Z"}})", data.empty() ? "" : ",", i + 1);
+    return fmt::format(R"({{"hasMore":{},"page":{},"pageSize":{},"totalCount":300,"data":[{}]}})", page * size < 300, page, size,
+                       data);
+  };
+  auto command = sync_command();
+  command.mutable_sync()->set_resource("inventory.vendors");
+  Life life(w);
+  life.start(command);
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(w.of("st.inventory.vendors").size(), 300u);
+  ASSERT_GE(sizes.size(), 5u);
+  EXPECT_THAT(std::vector(sizes.begin(), sizes.begin() + 3), ElementsAre(500, 250, 125));
+  EXPECT_EQ(*std::max_element(sizes.begin() + 2, sizes.end()), 125) << "it does not grow back to what took too long";
 }
 
 TEST(Job, AsksAgainForAPageThatCannotBeUsedAndThenFails) {

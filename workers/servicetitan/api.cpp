@@ -6,6 +6,7 @@
 
 #include "codec/gzip.hpp"
 #include "core/text.hpp"
+#include "servicetitan/page_sizer.hpp"
 
 namespace stsync::servicetitan {
 
@@ -49,6 +50,11 @@ std::string fill_path(std::string path, std::int64_t tenant, const Parameters& p
   return path;
 }
 
+/// The same page would take too long again; whoever asked can ask for a smaller one.
+bool asks_for_too_much(const Request& request, const core::Error& error) {
+  return PageSizer::can_shrink(request.page_size) && (error.kind() == ErrorKind::timeout || error.http_status() == 504);
+}
+
 }  // namespace
 
 Api::Api(Parts parts) : p_(parts) {}
@@ -79,6 +85,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account accoun
   for (;;) {
     auto page = co_await attempt(account, request, log, observer, stop);
     if (page) co_return page;
+    if (asks_for_too_much(request, page.error())) co_return page;
     const auto verdict = classify(page.error(), attempts, p_.rng);
     switch (verdict.remedy) {
       case Remedy::give_up:

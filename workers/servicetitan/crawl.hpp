@@ -24,7 +24,7 @@ struct Request {
   Query query;        ///< everything else
   std::string body;   ///< of a POST
   codec::RecordFields fields;
-  bool resizable = false;  ///< a smaller page can be asked for when this one takes too long
+  int page_size = 0;  ///< rows asked for; 0: that cannot be chosen. A page that takes too long is then asked for in a smaller size
 };
 
 /// An answer of the API, checked and cut.

@@ -27,7 +27,11 @@ std::string time_text(std::int64_t ms) { return core::format_utc(core::WallTime(
 class ListCrawl final : public Crawl {
  public:
   ListCrawl(Target target, v1::ListState state)
-      : target_(std::move(target)), state_(std::move(state)), asked_size_(target_.endpoint->page_size) {}
+      : target_(std::move(target)), state_(std::move(state)), asked_size_(target_.endpoint->page_size) {
+    // A predecessor may have found another size to be better.
+    if (state_.page_size() > 0 && state_.page_size() <= target_.endpoint->max_page_size)
+      asked_size_ = static_cast<int>(state_.page_size());
+  }
 
   Request next() const override {
     auto request = target_.request();
@@ -43,7 +47,7 @@ class ListCrawl final : public Crawl {
     query.emplace_back("page", std::to_string(page_number() + target_.endpoint->first_page - 1));
     query.emplace_back("pageSize", std::to_string(asked_size_));
     query.emplace_back("includeTotal", "true");
-    request.resizable = true;
+    request.page_size = asked_size_;
     return request;
   }
 

@@ -42,7 +42,8 @@ class CallObserver {
 class PageSource {
  public:
   virtual ~PageSource() = default;
-  /// The answer to `request`, asked again until it can be used or classify() gives up. Errors are of classify.hpp.
+  /// The answer to `request`, asked again until it can be used or classify() gives up. Errors are of classify.hpp; a timeout ends
+  /// it at once where a smaller page can be asked for.
   virtual boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, Request request, CallLog& log,
                                                                      CallObserver& observer, core::StopToken stop) = 0;
   /// Own clock, or the vendor's where that is behind (from the Date of its answers).

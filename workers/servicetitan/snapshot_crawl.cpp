@@ -70,7 +70,7 @@ class SnapshotCrawl final : public Crawl {
     request.query.emplace_back("page", std::to_string(state_.offset() / size + target_.endpoint->first_page));
     request.query.emplace_back("pageSize", std::to_string(size));
     request.query.emplace_back("includeTotal", "true");
-    request.resizable = state_.offset() == 0;
+    if (state_.offset() == 0) request.page_size = asked_size_;
     return request;
   }
 

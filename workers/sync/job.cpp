@@ -160,7 +160,9 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
   for (;;) {
     if (auto error = co_await wait_for_room(1)) co_return error;
     core::Reservation memory;
-    auto page = co_await fetch(memory);
+    const auto request = crawl_->next();
+    auto page = co_await fetch(request, memory);
+    if (!page && ask_for_less(request, page.error())) continue;
     if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
     if (close_window_earlier()) continue;
     auto step = page ? crawl_->on_page(page->view()) : crawl_->on_refusal(page.error());
@@ -174,20 +176,38 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
       continue;
     }
     attempts = {};
+    const auto rows = page->page.records.size();
+    if (request.page_size > 0 && !step->done)
+      if (const auto size = sizer_of(*request.endpoint).after_page(request.page_size, rows, page->body->size()))
+        crawl_->resize(*size);
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
     submit_page(*page, *step, std::move(memory));
     if (step->done) co_return co_await wait_for_room(0);
   }
 }
 
+servicetitan::PageSizer& Job::sizer_of(const servicetitan::Endpoint& endpoint) {
+  return sizers_.try_emplace(&endpoint, endpoint.max_page_size).first->second;
+}
+
+/// Whether a smaller page is asked for instead of one that took too long.
+bool Job::ask_for_less(const servicetitan::Request& request, const Error& error) {
+  if (request.page_size == 0 || (error.kind() != ErrorKind::timeout && error.http_status() != 504)) return false;
+  const auto size = sizer_of(*request.endpoint).after_timeout(request.page_size);
+  if (!size) return false;
+  crawl_->resize(*size);
+  retrying(error, {});
+  return true;
+}
+
 /// A page, waiting as long as it takes for credentials that work: others go on meanwhile.
-boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(core::Reservation& memory) {
+boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(const servicetitan::Request& request, core::Reservation& memory) {
   for (;;) {
     const auto expected = largest_page_ == 0 ? static_cast<std::size_t>(context_.config.worker.page_buffer) : largest_page_;
     const auto need = uncommitted_.empty() ? core::ByteBudget::Need::first : core::ByteBudget::Need::ahead;
     auto taken = co_await context_.page_memory.take(expected * kCopies, need, stop_.token());
     if (!taken) co_return core::fail(taken.error());
-    auto page = co_await context_.pages.get_page(account_, crawl_->next(), calls_, *this, stop_.token());
+    auto page = co_await context_.pages.get_page(account_, request, calls_, *this, stop_.token());
     count_calls();
     if (page) {
       largest_page_ = std::max(largest_page_, page->body->size());

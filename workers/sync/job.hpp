@@ -13,6 +13,7 @@
 #include "core/stop.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "servicetitan/crawl.hpp"
+#include "servicetitan/page_sizer.hpp"
 #include "servicetitan/page_source.hpp"
 #include "servicetitan/plan.hpp"
 #include "stsync/v1/journal.pb.h"
@@ -87,8 +88,11 @@ class Job final : public servicetitan::CallObserver {
   bool nothing_to_do() const;
   std::int64_t settled_ms() const;
   bool close_window_earlier();
+  servicetitan::PageSizer& sizer_of(const servicetitan::Endpoint& endpoint);
+  bool ask_for_less(const servicetitan::Request& request, const core::Error& error);
   boost::asio::awaitable<std::optional<core::Error>> crawl_pages();
-  boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch(core::Reservation& memory);
+  boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch(const servicetitan::Request& request,
+                                                                        core::Reservation& memory);
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
   boost::asio::awaitable<std::optional<core::Error>> after_pages(core::Error why);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
@@ -117,6 +121,7 @@ class Job final : public servicetitan::CallObserver {
   std::optional<JobEnd> asked_;
   bool resumes_ = false;
   bool ending_ = false;
+  std::map<const servicetitan::Endpoint*, servicetitan::PageSizer> sizers_;
   std::size_t largest_page_ = 0;  ///< bytes, as inflated
   core::TimePoint last_progress_{};
   core::TimePoint last_throttled_{};
