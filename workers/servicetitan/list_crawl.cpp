@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <climits>
 
 #include <fmt/format.h>
 
@@ -53,13 +54,14 @@ class ListCrawl final : public Crawl {
 
   /// The offset moves to where a page of the new size holds the last row not read.
   void resize(int page_size) override {
+    page_size = std::min(page_size, most_);
     if (page_size == asked_size_) return;
     asked_size_ = page_size;
     if (state_.splitting() || state_.page_size() == 0) return;
     if (state_.located()) return realign(page_size);
-    state_.set_offset(state_.offset() / page_size * page_size);
+    // On the way to the end rows may be stepped over.
+    state_.set_offset((state_.offset() + page_size - 1) / page_size * page_size);
     state_.set_page_size(page_size);
-    walked_to_ = 0;
   }
 
   /// A sort that is not even understood is no sort.
@@ -77,6 +79,8 @@ class ListCrawl final : public Crawl {
       return core::fail(ErrorKind::malformed, "the page lacks data or hasMore");
     const bool more = has_more == "true";
     if (more && view.page.records.empty()) return core::fail(ErrorKind::malformed, "a page without rows promises more");
+    // To ask for more than the server gives would only lead astray.
+    if (const auto echoed = echoed_size(view); echoed && *echoed < asked_size_) most_ = static_cast<int>(*echoed);
     if (auto ok = check_bounds(view); !ok) return ignored_filter(ok.error());
     auto step = state_.splitting() ? split(view, more) : !state_.located() ? locate(view, more) : backward(view, more);
     if (step && !step->publish.empty()) {
@@ -339,6 +343,7 @@ class ListCrawl final : public Crawl {
   const Target target_;
   v1::ListState state_;
   int asked_size_;
+  int most_ = INT_MAX;               ///< rows that the server gives, whatever is asked for
   bool read_one_ = false;            ///< the end was found and its page read
   std::set<std::int64_t> previous_;  ///< ids of the page read before
   std::int64_t walked_to_ = 0;       ///< highest id seen on the way to the end
