@@ -76,6 +76,7 @@ struct ApiTest : ::testing::Test {
   awaitable<void> get(Query query) {
     auto request = Target{&resource, &resource.endpoints.front()}.request();
     request.query = std::move(query);
+    request.page_size = page_size;
     result = co_await api.get_page(account, std::move(request), log, watcher, stop.token());
   }
   void start(Query query = {}) {
@@ -113,6 +114,7 @@ struct ApiTest : ::testing::Test {
   Api api{{clock, rng, config, clients, tokens, limiter, metrics, helpers, 1u << 20}};
   core::TaskGroup tasks{loop.get_executor(), clock};
   core::StopSource stop;
+  int page_size = 0;
   tokens::Account account{"acme", 1001};
   Resource resource;
   CallLog log;
@@ -500,6 +502,22 @@ TEST_F(ApiTest, AQuotaOfTheAppIsSharedAndDividedByTheWorkers) {
   config.expected_workers = 3;
   EXPECT_EQ(&api.bucket({"acme", 1001}), &api.bucket({"acme", 1002}));
   EXPECT_NEAR(api.bucket({"acme", 1001}).rate(), 20 * limits::Gcra::kUse, 0.01);
+}
+
+TEST_F(ApiTest, AnAnswerThatTakesTooLongIsNotAskedForAgainInTheSameSize) {
+  page_size = 500;
+  first({core::fail(core::ErrorKind::timeout, "no answer for 120 s")});
+  const auto slow = page();
+  ASSERT_FALSE(slow);
+  EXPECT_TRUE(took_too_long(slow.error()));
+  EXPECT_EQ(vendor->seen.size(), 1u);
+}
+
+TEST_F(ApiTest, ATokenThatTakesTooLongSaysNothingOfThePage) {
+  page_size = 500;
+  desk.failure = core::Error(core::ErrorKind::timeout, "no token for 30 s");
+  desk.failures = 1;
+  EXPECT_TRUE(page()) << "the call is made again as it was";
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "core/text.hpp"
 #include "job_play.hpp"
+#include "servicetitan/classify.hpp"
 #include "support/seeds.hpp"
 
 namespace stsync::sync {
@@ -156,7 +157,8 @@ TEST(Job, AsksForHalfAsMuchWhereAPageTakesTooLong) {
     std::map<std::string, std::string> q(query.begin(), query.end());
     const auto size = *core::parse_int(q.at("pageSize")), page = *core::parse_int(q.at("page"));
     sizes.push_back(size);
-    if (size > 150) return core::fail(core::ErrorKind::timeout, "no answer for 120 s");
+    if (size > 150)
+      return core::fail(core::Error(core::ErrorKind::timeout, "no answer for 120 s").with_status(servicetitan::kTooSlow));
     std::string data;
     for (auto i = (page - 1) * size; i < std::min<std::int64_t>(300, page * size); ++i)
       data += fmt::format(R"({}{{"id":{},"modifiedOn":"2025-01-01T00:00:00Z"}})", data.empty() ? "" : ",", i + 1);

@@ -52,7 +52,7 @@ std::string fill_path(std::string path, std::int64_t tenant, const Parameters& p
 
 /// The same page would take too long again; whoever asked can ask for a smaller one.
 bool asks_for_too_much(const Request& request, const core::Error& error) {
-  return PageSizer::can_shrink(request.page_size) && (error.kind() == ErrorKind::timeout || error.http_status() == 504);
+  return PageSizer::can_shrink(request.page_size) && took_too_long(error);
 }
 
 }  // namespace
@@ -150,6 +150,8 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
     const auto seconds = std::chrono::duration<double>(p_.clock.now() - start).count();
     p_.metrics.api_call(account.app, account.tenant, resource.name, response ? response->status : 0, seconds);
     if (!response) {
+      // Told apart from a connection or a token that took too long: this may be due to what was asked for.
+      if (response.error().kind() == ErrorKind::timeout) response.error().with_status(kTooSlow);
       if (!fresh && (*connection)->stale()) continue;  // the server had closed it: never answered, asked again on a new one
       co_return core::fail(response.error());
     }

@@ -123,16 +123,6 @@ bool is_resource_name(const std::string& name) {
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
 }
 
-/// Names of the places in a path ("{id}"), but the tenant's.
-std::vector<std::string> places_of(const std::string& path) {
-  std::vector<std::string> out;
-  for (auto at = path.find('{'); at != std::string::npos; at = path.find('{', at + 1)) {
-    auto name = path.substr(at + 1, path.find('}', at) - at - 1);
-    if (name != "tenant") out.push_back(std::move(name));
-  }
-  return out;
-}
-
 /// What must hold of an entry once every file has been read.
 class Checks {
  public:

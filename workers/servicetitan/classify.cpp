@@ -109,6 +109,8 @@ std::optional<std::chrono::milliseconds> retry_after(const std::string* header, 
   return std::clamp<std::chrono::milliseconds>(*wait, 1s, 5min);
 }
 
+bool took_too_long(const core::Error& error) noexcept { return error.http_status() == kTooSlow || error.http_status() == 504; }
+
 std::optional<core::Error> error_of_status(int status, std::string_view body, const std::string* header, core::WallTime now) {
   if (status == 200) return std::nullopt;
   auto text = fmt::format("HTTP {}", status);

@@ -41,6 +41,11 @@ Verdict classify(const core::Error& error, Attempts& attempts, core::Rng& rng);
 /// of one (206) may even look like it. `now` is what the date of a Retry-After is compared with: the vendor's clock.
 std::optional<core::Error> error_of_status(int status, std::string_view body, const std::string* retry_after, core::WallTime now);
 
+/// Status of an answer that did not come in time, as if the server had said so itself.
+inline constexpr int kTooSlow = 408;
+/// Whether the server could not make its answer in time; not: a connection or a token that took too long.
+bool took_too_long(const core::Error& error) noexcept;
+
 /// Retry-After: seconds or an HTTP date; else "Try again in N seconds" in the body. Between one second and five minutes.
 std::optional<std::chrono::milliseconds> retry_after(const std::string* header, std::string_view body, core::WallTime now);
 

@@ -14,16 +14,6 @@ using core::ErrorKind;
 
 constexpr std::size_t kIdsACall = 50;  // the most that `ids` takes (facts 5)
 
-/// The places of a path but the tenant's, in order.
-std::vector<std::string> places_of(const std::string& path) {
-  std::vector<std::string> out;
-  for (auto at = path.find('{'); at != std::string::npos; at = path.find('{', at + 1)) {
-    auto name = path.substr(at + 1, path.find('}', at) - at - 1);
-    if (name != "tenant") out.push_back(std::move(name));
-  }
-  return out;
-}
-
 /// What a command names: up to 50 ids a call where the list takes `ids`, else one call (or one small list) an id. Ids of several
 /// parts ("7/12") fill the places of the path one after the other.
 class IdsCrawl final : public Crawl {

@@ -38,6 +38,15 @@ const char* to_string(Shape shape) {
   return "";
 }
 
+std::vector<std::string> places_of(const std::string& path) {
+  std::vector<std::string> out;
+  for (auto at = path.find('{'); at != std::string::npos; at = path.find('{', at + 1)) {
+    auto name = path.substr(at + 1, path.find('}', at) - at - 1);
+    if (name != "tenant") out.push_back(std::move(name));
+  }
+  return out;
+}
+
 const Endpoint* Resource::endpoint(Role role) const noexcept {
   const auto at = std::find_if(endpoints.begin(), endpoints.end(), [role](const Endpoint& e) { return e.role == role; });
   return at == endpoints.end() ? nullptr : &*at;

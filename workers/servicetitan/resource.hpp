@@ -42,6 +42,9 @@ struct Period {
   core::Duration again{};  ///< what an incremental reads once more before the watermark: figures that still change
 };
 
+/// Names of the places in a path ("{id}") in their order, but the tenant's.
+std::vector<std::string> places_of(const std::string& path);
+
 /// One endpoint of the vendor.
 struct Endpoint {
   Role role = Role::list;

@@ -192,7 +192,7 @@ servicetitan::PageSizer& Job::sizer_of(const servicetitan::Endpoint& endpoint) {
 
 /// Whether a smaller page is asked for instead of one that took too long.
 bool Job::ask_for_less(const servicetitan::Request& request, const Error& error) {
-  if (request.page_size == 0 || (error.kind() != ErrorKind::timeout && error.http_status() != 504)) return false;
+  if (request.page_size == 0 || !servicetitan::took_too_long(error)) return false;
   const auto size = sizer_of(*request.endpoint).after_timeout(request.page_size);
   if (!size) return false;
   crawl_->resize(*size);
