@@ -204,7 +204,7 @@ TEST(BadRecord, TooLargeForItsTopicGoesToTheDeadLettersInTheSameTransaction) {
 void expect_everything_once(const Stage& stage, Process& worker) {
   const auto checked = check_records(stage.read(stage.record_topics()));
   EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
-  const auto differences = compare_with_truth(checked, stage.control("/__sim/truth"));
+  const auto differences = compare_with_truth(checked, stage.control(std::string("/__sim/truth?resource=") + kBulk));
   EXPECT_TRUE(differences.empty()) << differences.front();
   EXPECT_EQ(worker.err().find("bug"), std::string::npos);
 }

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 void expect_everything_once(const Stage& stage) {
   const auto checked = check_records(stage.read(stage.record_topics()));
   EXPECT_TRUE(checked.problems.empty()) << checked.problems.size() << " problems, first: " << checked.problems.front();
-  const auto differences = compare_with_truth(checked, stage.control("/__sim/truth"));
+  const auto differences = compare_with_truth(checked, stage.control(std::string("/__sim/truth?resource=") + kBulk));
   EXPECT_TRUE(differences.empty()) << differences.size() << " differences, first: " << differences.front();
 }
 

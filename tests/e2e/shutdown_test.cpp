@@ -30,7 +30,7 @@ TEST(Shutdown, InMidPageEndsCleanlyAndLosesNothing) {
   EXPECT_EQ(follower.wait(180s), 0) << follower.err();
   const auto checked = check_records(stage.read(stage.record_topics()));
   EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
-  EXPECT_TRUE(compare_with_truth(checked, stage.control("/__sim/truth")).empty());
+  EXPECT_TRUE(compare_with_truth(checked, stage.control(std::string("/__sim/truth?resource=") + kBulk)).empty());
 }
 
 TEST(Shutdown, AnInterruptedFollowerLeavesItsJobGoing) {
@@ -82,7 +82,7 @@ TEST(Shutdown, AWorkerThatLeavesIsReplacedWithinTheSession) {
   for (const auto& f : followers) EXPECT_EQ(f->wait(180s), 0) << f->err();
   const auto checked = check_records(stage.read(stage.record_topics()));
   EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
-  EXPECT_TRUE(compare_with_truth(checked, stage.control("/__sim/truth")).empty());
+  EXPECT_TRUE(compare_with_truth(checked, stage.control(std::string("/__sim/truth?resource=") + kBulk)).empty());
 }
 
 }  // namespace

@@ -12,8 +12,8 @@
 
 #include "core/text.hpp"
 #include "http/client.hpp"
-#include "sim/dataset.hpp"
 #include "sim/simulator.hpp"
+#include "sim/store.hpp"
 #include "support/virtual_clock.hpp"
 
 namespace stsync::sim {
@@ -159,8 +159,8 @@ struct SimTest : ::testing::Test {
     return send(api_request(tenant, module, rest)).value();
   }
   Truth truth(std::int64_t tenant, const std::string& resource) {
-    for (const auto& t : sim->truth())
-      if (t.tenant == tenant && t.resource == resource) return t;
+    for (const auto& t : sim->truth(resource))
+      if (t.tenant == tenant) return t;
     return {};
   }
   /// Follows an export feed from `from` to its end; gives the last token.

@@ -60,6 +60,7 @@ Stage::Stage(StageOptions options) : options_(std::move(options)) {
                                      "--bootstrap-servers",
                                      servers};
   if (!options_.tls_and_gzip) simulator.insert(simulator.end(), {"--plain", "--no-gzip"});
+  simulator.insert(simulator.end(), options_.sim.begin(), options_.sim.end());
   simulator_ = std::make_unique<Process>(std::move(simulator));
   if (!simulator_->wait_for_text("\"url\"", 30s)) throw std::runtime_error("the simulator does not start: " + simulator_->err());
   auto line = simulator_->out();

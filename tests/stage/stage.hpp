@@ -20,6 +20,7 @@ struct StageOptions {
   int partitions = 3;
   bool tls_and_gzip = true;         ///< false: plain HTTP, nothing compressed
   std::vector<std::string> sets{};  ///< further --set of every command
+  std::vector<std::string> sim{};   ///< further arguments of the simulator
 };
 
 /// One request, blocking; the body of a 200. Throws what went wrong.

@@ -109,6 +109,7 @@ void write_json(Writer& w, const Endpoint& e) {
   out.text("vary", e.vary);
   out.texts("variants", e.variants);
   if (e.key) out.text("key", e.key->text());
+  out.text("body", e.body);
   out.text("modified", e.modified);
 }
 

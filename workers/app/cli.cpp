@@ -75,6 +75,15 @@ void add_sim(CLI::App& app, Options& o, int& exit) {
   cmd->add_option("--seed", o.sim.seed, "The same seed gives the same data")->capture_default_str();
   cmd->add_option("--rate", o.sim.rate, "Calls a second allowed per app and tenant; 0: no limit")->capture_default_str();
   cmd->add_option("--export-page", o.sim.export_page, "Rows of a page of an export feed")->capture_default_str();
+  cmd->add_option("--record-bytes", o.sim.record_bytes, "About the size of a record, where its fields allow it")
+      ->capture_default_str();
+  cmd->add_option("--time-scale", o.sim.time_scale,
+                  "The 15 minutes of the feeds and the minute of the reports pass so many times faster")
+      ->capture_default_str();
+  cmd->add_option("--churn", o.sim.churn, "Rows that change, vanish or appear in a second, per tenant")->capture_default_str();
+  cmd->add_option("--faults", o.sim.faults_file, "File with faults for the start, as POST /__sim/faults takes them");
+  cmd->add_option("--without", o.sim.without, "Scopes (\"tn.prl.\") or APIs (\"payroll\") that no tenant has, separated by commas")
+      ->delimiter(',');
   cmd->add_flag("--plain", o.sim.plain, "HTTP, for clients that cannot be given a CA");
   cmd->add_flag("!--no-gzip", o.sim.gzip, "Never compress an answer");
   cmd->add_option("--tls-cert", o.sim.tls_cert, "Certificate chain (PEM) instead of one made at start");

@@ -57,6 +57,11 @@ struct SimOptions {
   std::string tls_cert, tls_key, config_out;
   std::string bootstrap_servers = "localhost:9092";
   std::size_t export_page = 500;
+  std::size_t record_bytes = 1000;
+  double time_scale = 1;
+  double churn = 0;
+  std::string faults_file;
+  std::vector<std::string> without;
 };
 
 struct DemoOptions {

@@ -38,6 +38,24 @@ constexpr auto kSilence = 60s;  ///< without any event or record the demo gives 
 constexpr int kPartitions = 3;
 constexpr int kRecordPartitions = 6;
 
+/// What the demonstration reads: the largest kinds of records, by export feeds and by lists.
+constexpr const char* kShown[] = {"accounting.invoices",
+                                  "accounting.payments",
+                                  "crm.bookings",
+                                  "crm.customers",
+                                  "crm.locations",
+                                  "dispatch.appointment-assignments",
+                                  "inventory.vendors",
+                                  "jpm.appointments",
+                                  "jpm.job-types",
+                                  "jpm.jobs",
+                                  "jpm.projects",
+                                  "marketing.campaigns",
+                                  "memberships.memberships",
+                                  "settings.business-units",
+                                  "settings.employees",
+                                  "settings.technicians"};
+
 /// The simulator on a thread of its own, so that it does not disturb the pace of the worker it is to measure.
 class SimulatorThread {
  public:
@@ -52,9 +70,15 @@ class SimulatorThread {
     return {};
   }
   const sim::Simulator& simulator() const { return *simulator_; }
+  /// Of the resources that are shown.
   std::vector<sim::Truth> truth() {
     std::promise<std::vector<sim::Truth>> out;
-    asio::post(loop_, [&] { out.set_value(simulator_->truth()); });
+    asio::post(loop_, [&] {
+      std::vector<sim::Truth> all;
+      for (const auto* name : kShown)
+        for (auto& truth : simulator_->truth(name)) all.push_back(std::move(truth));
+      out.set_value(std::move(all));
+    });
     return out.get_future().get();
   }
   void stop() {
@@ -114,24 +138,6 @@ std::string resource_of(const kafka::Message& m) {
   const auto* source = m.header("st-source");
   return source == nullptr ? std::string() : source->substr(source->rfind('/') + 1);
 }
-
-/// What the demonstration reads: the largest kinds of records, by export feeds and by lists.
-constexpr const char* kShown[] = {"accounting.invoices",
-                                  "accounting.payments",
-                                  "crm.bookings",
-                                  "crm.customers",
-                                  "crm.locations",
-                                  "dispatch.appointment-assignments",
-                                  "inventory.vendors",
-                                  "jpm.appointments",
-                                  "jpm.job-types",
-                                  "jpm.jobs",
-                                  "jpm.projects",
-                                  "marketing.campaigns",
-                                  "memberships.memberships",
-                                  "settings.business-units",
-                                  "settings.employees",
-                                  "settings.technicians"};
 
 /// Sends one full sync a resource and reads everything back while it is written.
 class Driver {

@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -28,19 +30,39 @@ core::Result<std::string> write_ca(const sim::Simulator& simulator, const SimOpt
   return path;
 }
 
+/// The options of the simulator itself; nothing when a file cannot be read.
+std::optional<sim::Options> options_of(const SimOptions& o) {
+  sim::Options out;
+  out.listen = o.listen;
+  out.plain = o.plain;
+  out.gzip = o.gzip;
+  out.tls_cert_file = o.tls_cert;
+  out.tls_key_file = o.tls_key;
+  out.tenants = o.tenants;
+  out.records = o.records;
+  out.seed = o.seed;
+  out.requests_per_second = o.rate;
+  out.export_page = o.export_page;
+  out.record_bytes = o.record_bytes;
+  out.time_scale = o.time_scale;
+  out.churn_per_second = o.churn;
+  out.without = o.without;
+  if (o.faults_file.empty()) return out;
+  std::ifstream in(o.faults_file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in) return std::nullopt;
+  out.faults = text.str();
+  return out;
+}
+
 awaitable<int> serve(boost::asio::io_context& loop, core::Clock& clock, core::StopToken stop, const SimOptions& o) {
-  sim::Options options;
-  options.listen = o.listen;
-  options.plain = o.plain;
-  options.gzip = o.gzip;
-  options.tls_cert_file = o.tls_cert;
-  options.tls_key_file = o.tls_key;
-  options.tenants = o.tenants;
-  options.records = o.records;
-  options.seed = o.seed;
-  options.requests_per_second = o.rate;
-  options.export_page = o.export_page;
-  auto simulator = sim::start(loop.get_executor(), clock, options);
+  const auto options = options_of(o);
+  if (!options) {
+    complain("cannot read " + o.faults_file);
+    co_return static_cast<int>(Exit::bad_config);
+  }
+  auto simulator = sim::start(loop.get_executor(), clock, *options);
   if (!simulator) {
     complain(simulator.error().message());
     co_return exit_code(simulator.error());

@@ -224,6 +224,7 @@ class Session {
   /// Whether the connection may serve another request.
   asio::awaitable<bool> write(ServerResponse response, bool head_only) {
     auto& transport = seat_.transport();
+    if (response.raw || response.drip.count() > 0) co_return co_await write_oddly(std::move(response));
     keep_alive_ = keep_alive_ && !response.cut_after && !seat_.state().stopping;
     const auto head = response_head(response, keep_alive_ || response.cut_after);
     const std::size_t full = head_only ? 0 : response.body.size();
@@ -238,6 +239,21 @@ class Session {
       done += step;
     } while (done < size);
     co_return keep_alive_;
+  }
+
+  asio::awaitable<bool> write_oddly(ServerResponse response) {
+    keep_alive_ = false;
+    const auto text = response.raw ? std::move(response.body) : response_head(response, false) + response.body;
+    const auto step = response.drip.count() > 0 ? 1 : std::max<std::size_t>(1, text.size());
+    asio::steady_timer pause(seat_.state().loop);
+    for (std::size_t done = 0; done < text.size() && !seat_.state().stopping; done += step) {
+      seat_.transport().set_deadline(steady_in(seat_.state().options.idle_timeout));
+      if (co_await seat_.transport().write(asio::buffer(text.data() + done, step), {})) break;
+      if (response.drip.count() == 0) continue;
+      pause.expires_after(response.drip);
+      co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    co_return false;
   }
 
   Seat seat_;

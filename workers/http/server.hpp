@@ -29,8 +29,10 @@ struct ServerResponse {
   std::string content_type = "application/json";
   Headers headers;
   std::string body;
-  /// For the simulator's faults: send only this many bytes of the body, then close the connection.
-  std::optional<std::size_t> cut_after{};
+  // For the simulator's faults; the connection is closed behind each of them.
+  std::optional<std::size_t> cut_after{};  ///< only this many bytes of the body are sent
+  bool raw = false;                        ///< the body is the whole answer, status line and all, word for word
+  core::Duration drip{};                   ///< one byte of the answer in each of these
 };
 
 /// Runs on the loop; several at a time, one per connection. It ends by itself: stop() does not interrupt it.

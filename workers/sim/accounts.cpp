@@ -35,17 +35,17 @@ Accounts::Accounts(std::uint64_t seed, const std::vector<std::int64_t>& tenants,
 Accounts::Grant Accounts::grant(std::string_view form_text, core::TimePoint now) {
   const auto form = http::parse_query(form_text);
   const auto type = value_of(form, "grant_type");
-  if (type.empty()) return {{}, "invalid_request"};
-  if (type != "client_credentials") return {{}, "unsupported_grant_type"};
+  if (type.empty()) return {{}, "invalid_request", 0};
+  if (type != "client_credentials") return {{}, "unsupported_grant_type", 0};
   const auto client = value_of(form, "client_id");
   const auto secret = value_of(form, "client_secret");
   const auto known = std::find_if(tenants_.begin(), tenants_.end(),
                                   [&](const TenantAccess& t) { return t.client_id == client && t.client_secret == secret; });
-  if (known == tenants_.end()) return {{}, "invalid_client"};
+  if (known == tenants_.end()) return {{}, "invalid_client", 0};
   if (tokens_.size() >= kManyTokens) forget_expired(now);
   auto token = "eyJ." + letters(mix(mix(seed_, 3), ++granted_), 60);
   tokens_[token] = {known->id, now + token_life_};
-  return {std::move(token), {}};
+  return {std::move(token), {}, known->id};
 }
 
 std::optional<std::int64_t> Accounts::tenant_of(std::string_view header, core::TimePoint now) const {

@@ -24,6 +24,7 @@ class Accounts {
   struct Grant {
     std::string token;
     std::string error;  ///< of OAuth, when there is no token
+    std::int64_t tenant = 0;
   };
   /// The body of a token request.
   Grant grant(std::string_view form, core::TimePoint now);

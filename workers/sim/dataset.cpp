@@ -1,11 +1,9 @@
 #include "sim/dataset.hpp"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 
-#include <fmt/format.h>
-#include <openssl/evp.h>
+#include "core/error.hpp"
 
 namespace stsync::sim {
 namespace {
@@ -27,60 +25,33 @@ std::uint64_t inverse_of(std::uint64_t a, std::uint64_t modulus) {
   return static_cast<std::uint64_t>(t < 0 ? t + static_cast<std::int64_t>(modulus) : t);
 }
 
-std::uint64_t name_seed(std::string_view name) {
-  std::uint64_t h = 0;
-  for (const char c : name) h = mix(h, static_cast<unsigned char>(c));
-  return h;
-}
-
 Ticks round_up(Ticks t, Ticks unit) { return (t + unit - 1) / unit * unit; }
+
+bool passes(const RowFacts& row, const Dataset::Filter& f) {
+  const bool by_change = f.modified_from.has_value() || f.modified_before.has_value();
+  if (f.active && row.active != *f.active) return false;
+  if (by_change && !row.ever_modified) return false;
+  if (row.modified < f.modified_from.value_or(INT64_MIN) || row.modified >= f.modified_before.value_or(INT64_MAX)) return false;
+  return row.created >= f.created_from.value_or(INT64_MIN) && row.created < f.created_before.value_or(INT64_MAX);
+}
 
 }  // namespace
 
-Sum128& Sum128::operator+=(const Sum128& o) noexcept {
-  low += o.low;
-  high += o.high + (low < o.low ? 1 : 0);
-  return *this;
-}
-
-Sum128& Sum128::operator-=(const Sum128& o) noexcept {
-  high -= o.high + (low < o.low ? 1 : 0);
-  low -= o.low;
-  return *this;
-}
-
-std::string Sum128::hex() const { return fmt::format("{:016x}{:016x}", high, low); }
-
-Sum128 record_hash(std::string_view key, std::string_view bytes) {
-  thread_local const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  EVP_DigestInit_ex(context.get(), sha256, nullptr);
-  EVP_DigestUpdate(context.get(), key.data(), key.size());
-  EVP_DigestUpdate(context.get(), "", 1);  // the NUL
-  EVP_DigestUpdate(context.get(), bytes.data(), bytes.size());
-  EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
-  Sum128 out;
-  for (std::size_t i = 0; i < 8; ++i) out.high = out.high << 8 | digest[i];
-  for (std::size_t i = 8; i < 16; ++i) out.low = out.low << 8 | digest[i];
-  return out;
-}
-
-Dataset::Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, std::size_t record_bytes)
+Dataset::Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, Owner owner)
     : resource_(resource),
       tenant_(tenant),
-      seed_(mix(mix(seed, static_cast<std::uint64_t>(tenant)), name_seed(resource.name))),
-      rows_(rows),
-      writer_(resource, record_bytes) {
+      owner_(owner),
+      seed_(mix(mix(seed, static_cast<std::uint64_t>(tenant)), mix(0, resource.name))),
+      base_(rows) {
   // Beyond 2^53 for one resource: whoever reads ids as doubles shall fail.
   first_id_ = resource.name == "jpm.jobs" ? (std::int64_t{1} << 53) + 1
-                                          : static_cast<std::int64_t>(1'000'000 + name_seed(resource.name) % 90'000'000'000);
-  if (rows_ == 0) return;
-  step_ = (kEnd - kBegin) / rows_;
-  offset_ = mix(seed_, 1) % rows_;
-  factor_ = mix(seed_, 2) % rows_;
-  while (std::gcd(factor_, std::uint64_t{rows_}) != 1) ++factor_;
-  inverse_ = inverse_of(factor_, rows_);
+                                          : static_cast<std::int64_t>(1'000'000 + mix(0, resource.name) % 90'000'000'000);
+  if (base_ == 0) return;
+  step_ = (kEnd - kBegin) / base_;
+  offset_ = mix(seed_, 1) % base_;
+  factor_ = mix(seed_, 2) % base_;
+  while (std::gcd(factor_, std::uint64_t{base_}) != 1) ++factor_;
+  inverse_ = inverse_of(factor_, base_);
 }
 
 std::int64_t Dataset::id_of(Index index) const noexcept {
@@ -88,15 +59,15 @@ std::int64_t Dataset::id_of(Index index) const noexcept {
 }
 
 std::optional<Dataset::Index> Dataset::find(std::int64_t id) const noexcept {
-  if (id < first_id_ || (id - first_id_) / kIdStride >= rows_) return std::nullopt;
+  if (id < first_id_ || (id - first_id_) / kIdStride >= size()) return std::nullopt;
   const auto index = static_cast<Index>((id - first_id_) / kIdStride);
   return id_of(index) == id ? std::optional(index) : std::nullopt;
 }
 
-Dataset::Index Dataset::index_at(Index rank) const noexcept { return static_cast<Index>((rank * factor_ + offset_) % rows_); }
+Dataset::Index Dataset::index_at(Index rank) const noexcept { return static_cast<Index>((rank * factor_ + offset_) % base_); }
 
 Dataset::Index Dataset::rank_of(Index index) const noexcept {
-  return static_cast<Index>((index + rows_ - offset_) % rows_ * inverse_ % rows_);
+  return static_cast<Index>((index + base_ - offset_) % base_ * inverse_ % base_);
 }
 
 Ticks Dataset::base_modified(Index rank) const noexcept {
@@ -110,24 +81,52 @@ Ticks Dataset::base_modified(Index rank) const noexcept {
 
 Dataset::Position Dataset::position_at(Index rank) const noexcept { return {base_modified(rank), id_of(index_at(rank))}; }
 
+bool Dataset::alive(Index index) const noexcept {
+  if (gone_.contains(index)) return false;
+  return !owner_.tied || (owner_.parents->size() > 0 && owner_.parents->alive(parent_of(index)));
+}
+
+Dataset::Index Dataset::parent_of(Index index) const noexcept {
+  const auto parents = owner_.parents == nullptr ? 0 : owner_.parents->base();
+  if (owner_.one_each || parents == 0) return index;
+  return static_cast<Index>(mix(seed_ ^ 7, index) % parents);
+}
+
+const std::vector<Dataset::Index>& Dataset::of_parent(Index parent) {
+  if (by_parent_of_ != generation()) {
+    by_parent_.clear();
+    for (Index i = size(); i-- > 0;)
+      if (alive(i)) by_parent_[parent_of(i)].push_back(i);
+    by_parent_of_ = generation();
+  }
+  return by_parent_[parent];
+}
+
 RowFacts Dataset::facts(Index index) const {
+  core::check(index < size(), "a row that never was");
   const auto changed = changes_.find(index);
-  const auto version = changed == changes_.end() ? 0 : changed->second.version;
-  const auto base = base_modified(rank_of(index));
+  const auto base = index < base_ ? base_modified(rank_of(index)) : changed->second.modified;
   RowFacts out;
-  out.seed = mix(mix(seed_, index), version);
+  out.seed = mix(mix(seed_, index), changed == changes_.end() ? 0 : changed->second.version);
+  out.index = index;
   out.id = id_of(index);
-  out.active = mix(seed_ ^ 5, index) % 20 != 0;
-  out.created = base - static_cast<Ticks>(mix(seed_ ^ 6, index) % static_cast<std::uint64_t>(400 * kTicksPerDay));
-  out.modified = changed == changes_.end() ? base : changed->second.modified;
-  out.extra = changed == changes_.end() ? 0 : changed->second.extra;
+  if (owner_.parents != nullptr) out.parent = owner_.parents->id_of(parent_of(index));
+  out.active = !gone_.contains(index) && mix(seed_ ^ 5, index) % 20 != 0;
+  const auto age = static_cast<Ticks>(mix(seed_ ^ 6, index) % static_cast<std::uint64_t>(400 * kTicksPerDay));
+  out.created = index < base_ ? base - age : base;
+  out.modified = base;
+  if (changed != changes_.end()) {
+    out.modified = changed->second.modified;
+    out.extra = changed->second.extra;
+  }
+  out.ever_modified = !nullable_ || mix(seed_ ^ 8, index) % 8 != 0 || (changed != changes_.end() && changed->second.version > 0);
   return out;
 }
 
-Dataset::Slice Dataset::append_export(std::string& out, Position from, Ticks until, std::size_t limit) const {
-  Slice slice{.last = from};
+Dataset::Slice Dataset::feed(Position from, Ticks until, std::size_t limit) const {
+  Slice slice{.rows = {}, .last = from};
   Index rank = 0;
-  for (Index count = rows_; count > 0;) {  // the first rank after `from`
+  for (Index count = base_; count > 0;) {  // the first rank after `from`
     const auto half = count / 2;
     if (position_at(rank + half) <= from) {
       rank += half + 1;
@@ -138,101 +137,99 @@ Dataset::Slice Dataset::append_export(std::string& out, Position from, Ticks unt
   }
   auto moved = moved_.upper_bound(from);
   while (true) {
-    while (rank < rows_ && !changes_.empty() && changes_.contains(index_at(rank))) ++rank;
-    const bool have_base = rank < rows_;
+    while (rank < base_ && !changes_.empty() && changes_.contains(index_at(rank))) ++rank;
+    const bool have_base = rank < base_;
     const bool have_moved = moved != moved_.end();
     if (!have_base && !have_moved) return slice;
     const auto base = have_base ? position_at(rank) : Position{};
     const bool take_moved = have_moved && (!have_base || moved->first < base);
     const auto next = take_moved ? moved->first : base;
     if (next.modified > until) return slice;
-    if (slice.rows == limit) {
+    if (slice.rows.size() == limit) {
       slice.more = true;
       return slice;
     }
-    if (slice.rows++ > 0) out += ',';
-    append(out, take_moved ? moved->second : index_at(rank));
+    slice.rows.push_back(take_moved ? moved->second : index_at(rank));
     slice.last = next;
     take_moved ? void(++moved) : void(++rank);
   }
 }
 
-std::shared_ptr<const std::vector<Dataset::Index>> Dataset::select(const Filter& filter) {
-  std::erase_if(views_, [&](const View& v) { return v.generation != generation_; });
-  for (const auto& view : views_)
-    if (view.filter == filter) return view.rows;
+std::vector<Dataset::Index> Dataset::select(const Filter& filter, std::vector<Index> rows) const {
   struct Row {
     Ticks key;
     Index index;
   };
   const auto field = std::string_view(filter.sort).substr(1);
-  std::vector<Row> rows;
-  for (Index i = 0; i < rows_; ++i) {
+  std::vector<Row> chosen;
+  for (const auto i : rows) {
     const auto row = facts(i);
-    if (filter.active && row.active != *filter.active) continue;
-    if (filter.modified_from && row.modified < *filter.modified_from) continue;
-    if (filter.modified_before && row.modified >= *filter.modified_before) continue;
-    if (filter.created_from && row.created < *filter.created_from) continue;
-    if (filter.created_before && row.created >= *filter.created_before) continue;
-    rows.push_back({field == "ModifiedOn" ? row.modified : field == "CreatedOn" ? row.created : Ticks{i}, i});
+    if (!passes(row, filter)) continue;
+    chosen.push_back({field == "ModifiedOn" ? row.modified : field == "CreatedOn" ? row.created : Ticks{i}, i});
   }
-  std::sort(rows.begin(), rows.end(),
+  std::sort(chosen.begin(), chosen.end(),
             [](const Row& a, const Row& b) { return std::tie(a.key, a.index) < std::tie(b.key, b.index); });
-  if (filter.sort.front() == '-') std::reverse(rows.begin(), rows.end());
-  auto chosen = std::make_shared<std::vector<Index>>();
-  chosen->reserve(rows.size());
-  for (const auto& row : rows) chosen->push_back(row.index);
-  views_.push_back({generation_, filter, chosen});
+  if (filter.sort.front() == '-') std::reverse(chosen.begin(), chosen.end());
+  rows.resize(chosen.size());
+  std::transform(chosen.begin(), chosen.end(), rows.begin(), [](const Row& r) { return r.index; });
+  return rows;
+}
+
+std::shared_ptr<const std::vector<Dataset::Index>> Dataset::select(const Filter& filter) {
+  std::erase_if(views_, [&](const View& v) { return v.generation != generation(); });
+  for (const auto& view : views_)
+    if (view.filter == filter) return view.rows;
+  std::vector<Index> living;
+  for (Index i = 0; i < size(); ++i)
+    if (alive(i)) living.push_back(i);
+  auto chosen = std::make_shared<const std::vector<Index>>(select(filter, std::move(living)));
+  views_.push_back({generation(), filter, chosen});
   if (views_.size() > kMaxViews) views_.pop_front();
   return chosen;
 }
 
-void Dataset::change(Index index, const Change& to) {
-  const bool counted = index < truth_done_;
-  if (counted) truth_ -= hash_of(index);
-  moved_.erase({facts(index).modified, id_of(index)});
+void Dataset::set(Index index, const Change& to) {
+  if (const auto before = changes_.find(index); before != changes_.end()) moved_.erase({before->second.modified, id_of(index)});
   changes_[index] = to;
   moved_.emplace(Position{to.modified, id_of(index)}, index);
-  if (counted) truth_ += hash_of(index);
   ++generation_;
 }
 
-void Dataset::touch(std::size_t count, Ticks modified) {
-  for (std::size_t i = 0; i < count && rows_ > 0; ++i) {
-    const auto index = index_at(static_cast<Index>((touched_++ * 31 + 7) % rows_));
-    const auto before = changes_.find(index);
-    Change to = before == changes_.end() ? Change{} : before->second;
+void Dataset::change(std::span<const Index> indices, Ticks modified) {
+  // Never at a moment that could have been read already: a feed's token stands behind it then.
+  last_change_ = std::max(modified, last_change_ + 1);
+  for (const auto index : indices) {
+    core::check(index < size(), "a change of a row that is not there");
+    auto to = changes_.contains(index) ? changes_[index] : Change{};
     ++to.version;
-    last_touch_ = std::max(modified, last_touch_ + 1);
-    to.modified = last_touch_;
-    change(index, to);
+    to.modified = last_change_;
+    set(index, to);
   }
 }
 
+void Dataset::vanish(Index index, Ticks modified) {
+  gone_.insert(index);
+  change({&index, 1}, modified);
+}
+
+Dataset::Index Dataset::appear(Ticks modified) {
+  const auto index = size();
+  ++added_;
+  last_change_ = std::max(modified, last_change_ + 1);
+  set(index, {.version = 0, .modified = last_change_, .extra = 0});
+  return index;
+}
+
 void Dataset::enlarge(std::size_t extra) {
-  if (rows_ == 0) return;
+  if (base_ == 0) return;
   const auto index = index_at(0);
   Change to{.version = 0, .modified = facts(index).modified, .extra = extra};
   if (const auto before = changes_.find(index); before != changes_.end()) to.version = before->second.version;
-  change(index, to);
+  set(index, to);
 }
 
-Sum128 Dataset::hash_of(Index index) const {
-  std::string key = std::to_string(tenant_) + ":";
-  append_number(key, id_of(index));
-  std::string bytes;
-  append(bytes, index);
-  return record_hash(key, bytes);
-}
-
-bool Dataset::advance_truth(std::size_t rows) {
-  for (; rows > 0 && truth_done_ < rows_; --rows) truth_ += hash_of(truth_done_++);
-  return truth_done_ == rows_;
-}
-
-Sum128 Dataset::truth() {
-  advance_truth(rows_);
-  return truth_;
+Dataset::Index Dataset::next_in_turn() noexcept {
+  return base_ == 0 ? 0 : index_at(static_cast<Index>((turn_++ * 31 + 7) % base_));
 }
 
 }  // namespace stsync::sim

@@ -70,6 +70,9 @@ http::ServerResponse fault_answer(World& world, const Fault& fault) {
   } else if (fault.body == "apim") {
     response.content_type = "application/json";
     response.body = fmt::format(R"({{ "statusCode": {}, "message": "{}" }})", fault.status, title_of(fault.status));
+  } else if (fault.text) {
+    response.content_type = "application/json";
+    response.body = *fault.text;
   } else if (fault.body == "empty" || (fault.status == 401 && fault.body.empty())) {
     response.content_type.clear();
     response.body.clear();

@@ -1,8 +1,12 @@
 #include "sim/faults.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 
 #include "core/text.hpp"
+#include "sim/mangle.hpp"
 
 namespace stsync::sim {
 namespace {
@@ -12,6 +16,11 @@ using core::fail;
 
 constexpr std::size_t kMaxFaults = 1000;
 constexpr std::int64_t kMaxNumber = 1'000'000'000'000;
+
+bool is_number_field(std::string_view name) {
+  constexpr std::array<std::string_view, 6> names{"count", "every", "delay_ms", "drip_ms", "status", "cut_body"};
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 core::Result<void> set_field(Fault& fault, const std::string& name, const std::string& value) {
   const auto number = core::parse_int(value);
@@ -26,14 +35,22 @@ core::Result<void> set_field(Fault& fault, const std::string& name, const std::s
     fault.body = value;
   } else if (name == "garbage" || name == "repeat_token") {
     (name == "garbage" ? fault.garbage : fault.repeat_token) = value == "true";
-  } else if (name != "count" && name != "delay_ms" && name != "status" && name != "cut_body") {
+  } else if (name == "text" || name == "raw") {
+    (name == "text" ? fault.text.emplace() : fault.raw) = value;
+  } else if (name == "mangle") {
+    if (!is_mangle(value)) return fail(ErrorKind::bad_data, fmt::format("'mangle' is one of {}", mangle_names()));
+    fault.mangle = value;
+  } else if (!is_number_field(name)) {
     return fail(ErrorKind::bad_data, fmt::format("unknown field '{}'", core::printable(name)));
-  } else if (!natural || (name == "status" && (*number < 200 || *number > 599)) || (name == "delay_ms" && *number > 86'400'000)) {
+  } else if (!natural || (name == "status" && (*number < 200 || *number > 599)) ||
+             (name.ends_with("_ms") && *number > 86'400'000) || (name == "every" && *number == 0)) {
     return fail(ErrorKind::bad_data, fmt::format("'{}' is out of range", name));
   } else if (name == "count") {
     fault.count = static_cast<std::uint64_t>(*number);
-  } else if (name == "delay_ms") {
-    fault.delay = std::chrono::milliseconds(*number);
+  } else if (name == "every") {
+    fault.every = static_cast<std::uint64_t>(*number);
+  } else if (name == "delay_ms" || name == "drip_ms") {
+    (name == "delay_ms" ? fault.delay : fault.drip) = std::chrono::milliseconds(*number);
   } else if (name == "status") {
     fault.status = static_cast<int>(*number);
   } else {
@@ -57,6 +74,7 @@ std::optional<Fault> Faults::take(std::string_view path_and_query) {
   for (auto at = faults_.begin(); at != faults_.end(); ++at) {
     if (path_and_query.find(at->path_contains) == std::string_view::npos) continue;
     if (at->repeat_token && path_and_query.find("/export/") == std::string_view::npos) continue;
+    if (++at->met % at->every != 0) continue;
     auto fault = *at;
     if (--at->count == 0) faults_.erase(at);
     return fault;

@@ -27,6 +27,11 @@ class PageCache {
     if (pages_.emplace(key, body).second) bytes_ += size;
   }
 
+  void clear() {
+    pages_.clear();
+    bytes_ = 0;
+  }
+
  private:
   bool seen_for_the_first_time(const std::string& key) {
     constexpr std::size_t kMaxSeen = 1'000'000;

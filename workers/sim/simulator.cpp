@@ -6,6 +6,8 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 
 #include "http/certificate.hpp"
 #include "http/server.hpp"
@@ -16,27 +18,88 @@ namespace stsync::sim {
 using core::ErrorKind;
 using core::fail;
 
+namespace {
+
+/// How long a report is made, where it is asked for without waiting (facts 7).
+constexpr auto kSlowReport = std::chrono::seconds(10);
+constexpr auto kReportWindow = std::chrono::minutes(1);
+
+core::Duration scale(core::Duration d, double by) {
+  return std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(d) / by);
+}
+
+}  // namespace
+
+TenantWorld::TenantWorld(std::int64_t tenant, const Options& options, Writers& writers)
+    : store(tenant, options.seed, static_cast<Dataset::Index>(options.records), writers),
+      quota(options.requests_per_second),
+      reports(scale(kReportWindow, options.time_scale), scale(kSlowReport, options.time_scale)),
+      feed_seed(options.seed) {
+  for (const auto& what : options.without) access.take(what);
+}
+
+void Access::take(const std::string& what) { (what.starts_with("tn.") ? without_scopes : without_modules).insert(what); }
+
+void Access::give(const std::string& what) {
+  without_scopes.erase(what);
+  without_modules.erase(what);
+}
+
 World::World(boost::asio::any_io_executor l, core::Clock& c, Options o)
     : loop(std::move(l)),
       clock(c),
       options(std::move(o)),
       accounts(options.seed, options.tenants, options.token_life),
-      cache(options.cache_bytes) {
-  for (const auto tenant : options.tenants) {
-    stats.emplace(tenant, TenantStats(options.requests_per_second));
-    for (const auto& resource : resources())
-      data.emplace(std::piecewise_construct, std::forward_as_tuple(tenant, std::string(resource.name)),
-                   std::forward_as_tuple(resource, tenant, options.seed, static_cast<Dataset::Index>(options.records),
-                                         options.record_bytes));
-  }
+      cache(options.cache_bytes),
+      writers(options.record_bytes),
+      churn_per_second(options.churn_per_second) {
+  for (const auto tenant : options.tenants)
+    tenants.emplace(std::piecewise_construct, std::forward_as_tuple(tenant), std::forward_as_tuple(tenant, options, writers));
 }
 
-std::vector<Dataset*> World::find(std::int64_t tenant, std::string_view resource) {
-  std::vector<Dataset*> out;
-  for (auto& [whose, dataset] : data)
-    if ((tenant == 0 || whose.first == tenant) && (resource.empty() || whose.second == resource)) out.push_back(&dataset);
+std::vector<TenantWorld*> World::find_tenants(std::int64_t tenant) {
+  std::vector<TenantWorld*> out;
+  for (auto& [id, world] : tenants)
+    if (tenant == 0 || id == tenant) out.push_back(&world);
   return out;
 }
+
+std::vector<const Resource*> World::find_resources(std::string_view names) {
+  std::vector<const Resource*> out;
+  const auto wanted = fmt::format(",{},", names);
+  for (const auto& resource : Schema::get().resources())
+    if (names.empty() || wanted.find(fmt::format(",{},", resource.name)) != std::string::npos) out.push_back(&resource);
+  return out;
+}
+
+Truth World::truth_of(const TenantWorld& tenant, const Resource& resource, Rows* rows) {
+  const auto id = tenant.store.tenant();
+  Truth out{id, resource.name, 0, {}};
+  Sum128 sum;
+  const auto add = [&](const std::string& key, const Sum128& hash) {
+    ++out.count;
+    sum += hash;
+    if (rows != nullptr) rows->emplace_back(key, hash.hex());
+  };
+  const auto* source = resource.source();
+  if (source == nullptr || answers_for_period(*source)) {
+    for (const auto& [key, hash] : answered[{id, resource.name}]) add(key, hash);
+    out.hash = sum.hex();
+    return out;
+  }
+  auto& known = truths[{id, resource.name}];
+  const auto generation = tenant.store.of(resource).generation() + 1;
+  if (rows == nullptr && known.generation == generation) return known.truth;
+  tenant.store.each_record(resource, [&](std::string key, const std::string& bytes) {
+    key.insert(0, std::to_string(id) + ":");
+    add(key, record_hash(key, bytes));
+  });
+  out.hash = sum.hex();
+  known = {generation, out};
+  return out;
+}
+
+core::Duration World::scaled(core::Duration d) const { return scale(d, options.time_scale); }
 
 namespace {
 
@@ -68,6 +131,16 @@ class Service {
     response.headers.emplace_back("Date", http_date(self->world_.clock.wall_now()));
     co_return response;
   }
+  /// Lets things happen to the rows of resources that were read, as often as the world wants it.
+  static asio::awaitable<void> live(std::shared_ptr<Service> self) {
+    constexpr auto kTick = std::chrono::milliseconds(100);
+    double due = 0;
+    for (std::uint64_t tick = 1; !self->stopping_; ++tick) {
+      co_await self->wait(kTick);
+      due += self->world_.churn_per_second * std::chrono::duration<double>(kTick).count();
+      for (; due >= 1; due -= 1) churn_everywhere(self->world_, tick);
+    }
+  }
   /// Ends the waiting of delayed answers.
   void stop() {
     stopping_ = true;
@@ -79,21 +152,25 @@ class Service {
   asio::awaitable<ServerResponse> answer(ServerRequest request) {
     if (request.path.starts_with("/__sim/")) co_return co_await answer_control(world_, std::move(request));
     const auto fault = world_.faults.take(request.query.empty() ? request.path : request.path + "?" + request.query);
-    if (fault && fault->delay.count() > 0) co_await delay(fault->delay);
+    if (fault && fault->delay.count() > 0) co_await wait(fault->delay);
     const bool token = request.path == "/connect/token";
     auto response = token ? answer_token(world_, request) : answer_api(world_, request, fault ? &*fault : nullptr);
     if (!fault) co_return response;
-    if (token && fault->status != 0) co_return fault_answer(world_, *fault);
+    if (token && fault->status != 0) response = fault_answer(world_, *fault);
     if (fault->garbage) {
       response = ServerResponse();
       response.body = "<!DOCTYPE html><p>\x01 not what you asked for {\"data\":[";
     }
+    if (fault->text && fault->status == 0) response.body = *fault->text;
     if (fault->cut_body) response.cut_after = fault->cut_body;
+    if (!fault->raw.empty()) response.body = fault->raw;
+    response.raw = !fault->raw.empty();
+    response.drip = fault->drip;
     co_return response;
   }
 
-  asio::awaitable<void> delay(core::Duration wait) {
-    const auto until = world_.clock.now() + wait;
+  asio::awaitable<void> wait(core::Duration d) {
+    const auto until = world_.clock.now() + d;
     const auto signal = world_.clock.make_signal();
     delayed_.insert(signal.get());
     while (!stopping_ && world_.clock.now() < until) co_await signal->wait_until(until);
@@ -117,10 +194,11 @@ class LocalSimulator final : public Simulator {
   std::string app_key() const override { return service_->world().accounts.app_key(); }
   std::vector<TenantAccess> tenants() const override { return service_->world().accounts.tenants(); }
   double requests_per_second() const override { return service_->world().options.requests_per_second; }
-  std::vector<Truth> truth() const override {
+  std::vector<Truth> truth(const std::string& resource) const override {
     std::vector<Truth> out;
-    for (auto* dataset : service_->world().find(0, ""))
-      out.push_back({dataset->tenant(), std::string(dataset->resource().name), dataset->size(), dataset->truth().hex()});
+    for (auto* tenant : service_->world().find_tenants(0))
+      for (const auto* r : World::find_resources(resource))
+        if (auto truth = service_->world().truth_of(*tenant, *r); truth.count > 0) out.push_back(std::move(truth));
     return out;
   }
   asio::awaitable<void> stop() override {
@@ -172,6 +250,8 @@ core::Result<void> check_options(const Options& options) {
   if (std::any_of(options.tenants.begin(), options.tenants.end(), [](auto id) { return id <= 0; }))
     return bad("tenant ids are positive numbers");
   if (options.records > kMaxRecords) return bad(fmt::format("at most {} records a tenant and resource", kMaxRecords));
+  if (!(options.time_scale >= 0.001 && options.time_scale <= 1e6)) return bad("the time scale lies between 0.001 and 1000000");
+  if (!(options.churn_per_second >= 0 && options.churn_per_second <= 10'000)) return bad("churn lies between 0 and 10000 a second");
   if (options.export_page == 0 || options.max_page_size == 0) return bad("a page holds at least one record");
   if (options.tls_cert_file.empty() != options.tls_key_file.empty())
     return bad("a TLS certificate needs its key, and a key its certificate");
@@ -191,6 +271,10 @@ core::Result<std::unique_ptr<Simulator>> start(asio::any_io_executor loop, core:
     server_options.tls = std::move(*tls);
   }
   auto service = std::make_shared<Service>(loop, clock, std::move(options));
+  if (!service->world().options.faults.empty())
+    if (const auto good = set_faults(service->world(), service->world().options.faults); !good)
+      return fail(ErrorKind::bad_config, "faults: " + good.error().message());
+  asio::co_spawn(loop, Service::live(service), asio::detached);
   auto server = http::start_server(loop, clock, std::move(server_options),
                                    [service](ServerRequest request) { return Service::handle(service, std::move(request)); });
   if (!server) return fail(server.error());

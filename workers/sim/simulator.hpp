@@ -28,6 +28,10 @@ struct Options {
   core::Duration export_delay = std::chrono::minutes(15);  ///< feeds hide younger changes, unless includeRecentChanges
   std::size_t cache_bytes = 256u << 20;                    ///< rendered pages kept; 0: none
   std::vector<std::string> tls_names{};                    ///< further names in the certificate
+  double time_scale = 1;                                   ///< the export delay and the reports' quota pass so many times faster
+  double churn_per_second = 0;                             ///< things that happen to rows that were read, per tenant
+  std::string faults{};                                    ///< JSON: a fault, or an array of them, at work from the start
+  std::vector<std::string> without{};  ///< scopes or their beginnings ("tn.prl."), or APIs ("payroll"), that no tenant has
 };
 
 struct TenantAccess {
@@ -45,17 +49,25 @@ struct Truth {
 /// ServiceTitan as far as stsync reads it: token endpoint, API, quotas; seeded, deterministic rows. Call stop() and let it end
 /// before the clock goes away. Loop thread only.
 ///
-/// Control endpoints, JSON, without credentials and quota:
-///   GET  /__sim/truth[?tenant=T&resource=R]  [{tenant, resource, count, hash}]
+/// Control endpoints, JSON, without credentials and quota (all members optional but where it says so):
+///   GET  /__sim/truth[?tenant=T&resource=R,S&rows=true]  [{tenant, resource, count, hash, rows: [{key, hash}]}]: what can be read
+///   now
+///                        from each resource's export feed, else its list, else the children of all parents. Of resources whose
+///                        records follow from the question (periods, single ids): what was answered
 ///   GET  /__sim/stats    {token_calls, unauthorized, tenants: [{app, tenant, calls, ok, refused_429, max_calls_in_one_second}],
 ///                        resources: {name: calls}}
 ///   GET  /__sim/fetches  [{tenant, resource, requests, distinct, repeated: [{page, count}]}]: pages answered with data; a page is
 ///                        an export's `from`, a list's window, ids and page number
 ///   GET  /__sim/faults   faults still at work
-///   POST /__sim/faults   a Fault (faults.hpp) as an object with delay_ms; {"clear":true}; or {"oversize_record":bytes[,tenant,
-///                        resource]}, which lets one row grow (default: the first tenant's jpm.jobs)
-///   POST /__sim/touch    {tenant, resource, count, minutes_ago} (all optional: all, all, 1, 20): changes rows -> {touched,
-///                        modifiedOn}
+///   POST /__sim/faults   a Fault (faults.hpp) as an object with delay_ms and drip_ms, or an array of them; {"clear":true}; or
+///                        {"oversize_record":bytes, tenant, resource}, which lets one row grow (default: the first tenant's
+///                        jpm.jobs)
+///   POST /__sim/touch    {tenant, resource, count, minutes_ago} (default all, all, 1, 20): changes rows -> {touched, modifiedOn}
+///   POST /__sim/churn    {tenant, resource, count, seed}: lets rows change, vanish and appear -> {changed, vanished, appeared};
+///                        {per_second}: from now on by itself
+///   POST /__sim/access   {tenant, without: "tn.prl.employees:r" or "payroll"; with: the same, granted again}
+///   POST /__sim/refresh  {tenant, records}: the tenant's data is replaced by other rows, and no token of a feed is known any more
+///   POST /__sim/layout   {tenant}: reports have another order of columns from now on
 class Simulator {
  public:
   virtual ~Simulator() = default;
@@ -65,8 +77,8 @@ class Simulator {
   virtual std::string app_key() const = 0;
   virtual std::vector<TenantAccess> tenants() const = 0;
   virtual double requests_per_second() const = 0;  ///< of the quota; 0: none
-  /// Every dataset's. The first call renders and hashes all rows, about 2 s a million.
-  virtual std::vector<Truth> truth() const = 0;
+  /// Of every resource with rows. The first call renders and hashes all of them, about 2 s a million.
+  virtual std::vector<Truth> truth(const std::string& resource = {}) const = 0;
   virtual boost::asio::awaitable<void> stop() = 0;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,28 +12,53 @@
 #include "core/clock.hpp"
 #include "http/server.hpp"
 #include "sim/accounts.hpp"
-#include "sim/dataset.hpp"
 #include "sim/faults.hpp"
 #include "sim/page_cache.hpp"
 #include "sim/quota.hpp"
+#include "sim/reports.hpp"
 #include "sim/simulator.hpp"
+#include "sim/store.hpp"
 
 namespace stsync::sim {
+
+/// What one tenant may not read. A name is a scope or its beginning when it starts with "tn.", else an API.
+struct Access {
+  std::set<std::string, std::less<>> without_scopes;   ///< scopes, or their beginnings: "tn.prl."
+  std::set<std::string, std::less<>> without_modules;  ///< APIs that the tenant has not bought: "payroll"
+  void take(const std::string& what);
+  void give(const std::string& what);
+};
+
+/// Everything that belongs to one tenant.
+struct TenantWorld {
+  TenantWorld(std::int64_t tenant, const Options& options, Writers& writers);
+  Store store;
+  QuotaLog quota;
+  Access access;
+  ReportDesk reports;
+  std::uint64_t feed_seed;  ///< of the tokens of feeds: another one knows none of them
+  std::uint64_t calls = 0, ok = 0, refused = 0;
+};
 
 /// Everything the simulator knows. Loop thread only.
 struct World {
   World(boost::asio::any_io_executor loop, core::Clock& clock, Options options);
 
-  struct TenantStats {
-    explicit TenantStats(double per_second) : quota(per_second) {}
-    QuotaLog quota;
-    std::uint64_t calls = 0, ok = 0, refused = 0;
-  };
+  using Whose = std::pair<std::int64_t, std::string>;  ///< tenant, resource
   /// Pages that were answered, by what was asked for.
   using Fetches = std::map<std::string, std::uint64_t>;
+  struct KnownTruth {
+    std::uint64_t generation = 0;
+    Truth truth;
+  };
 
-  /// The datasets of a tenant (0: all) and resource (empty: all).
-  std::vector<Dataset*> find(std::int64_t tenant, std::string_view resource);
+  /// The tenants meant by a number (0: all); the resources by names with commas (empty: all). Empty when there is none.
+  std::vector<TenantWorld*> find_tenants(std::int64_t tenant);
+  static std::vector<const Resource*> find_resources(std::string_view names);
+  using Rows = std::vector<std::pair<std::string, std::string>>;  ///< key, hash
+  Truth truth_of(const TenantWorld& tenant, const Resource& resource, Rows* rows = nullptr);
+  /// A time of the vendor's in this world: minutes pass in seconds where the scale says so.
+  core::Duration scaled(core::Duration d) const;
 
   boost::asio::any_io_executor loop;
   core::Clock& clock;
@@ -40,10 +66,14 @@ struct World {
   Accounts accounts;
   Faults faults;
   PageCache cache;
-  std::map<std::pair<std::int64_t, std::string>, Dataset> data;
-  std::map<std::int64_t, TenantStats> stats;
-  std::map<std::pair<std::int64_t, std::string>, Fetches> fetches;
+  Writers writers;
+  std::map<std::int64_t, TenantWorld> tenants;
+  std::map<Whose, Fetches> fetches;
   std::map<std::string, std::uint64_t> resource_calls;
+  /// What was answered where nothing but the question decides which records there are, by key.
+  std::map<Whose, std::map<std::string, Sum128>> answered;
+  std::map<Whose, KnownTruth> truths;
+  double churn_per_second = 0;
   std::uint64_t token_calls = 0, unauthorized = 0, traces = 0;
 };
 
@@ -53,6 +83,11 @@ http::ServerResponse answer_token(World& world, const http::ServerRequest& reque
 http::ServerResponse answer_api(World& world, const http::ServerRequest& request, const Fault* fault);
 /// /__sim/...
 boost::asio::awaitable<http::ServerResponse> answer_control(World& world, http::ServerRequest request);
+
+/// One thing for each tenant, to the rows of a resource that was read.
+void churn_everywhere(World& world, std::uint64_t seed);
+/// A fault or an array of them. bad_data says what is wrong.
+core::Result<void> set_faults(World& world, std::string_view json);
 
 /// The vendor's error object.
 http::ServerResponse error_answer(World& world, int status, std::string_view title, std::string_view field = {},
