@@ -73,6 +73,12 @@ v1::CrawlState begin_fanout(const Catalogue& catalogue, const Endpoint& e, std::
   return out;
 }
 
+/// Where an incremental begins. Of a list nothing is read again before there is something new: its watermark would go backwards.
+std::int64_t look_back(const Resource& resource, const Endpoint& e, std::int64_t watermark, std::int64_t to) {
+  const bool anything = e.period || watermark < to;
+  return anything ? std::max<std::int64_t>(1, watermark - ms(resource.look_back)) : watermark;
+}
+
 Result<Plan> plan_ids(const PlanInput& in) {
   const auto* e = by_id(in.resource);
   Plan out;
@@ -163,7 +169,7 @@ Result<Plan> plan(const PlanInput& in) {
     if (!has_cursor || overdue) out.mode = v1::full;
   }
   std::int64_t from = 0, to = in.settled_ms;
-  if (out.mode == v1::incremental) from = in.stream.watermark_ms();
+  if (out.mode == v1::incremental) from = look_back(in.resource, e, in.stream.watermark_ms(), to);
   if (out.mode == v1::window) {
     from = ms(in.sync.from());
     to = std::min(ms(in.sync.to()), in.settled_ms);

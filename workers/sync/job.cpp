@@ -28,11 +28,12 @@ constexpr std::size_t kCopies = 2;
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
 constexpr std::size_t kRecordOverhead = 512;
 
-RecordOrigin make_origin(const config::Config& config, const servicetitan::Resource& resource, const tokens::Account& account,
+RecordOrigin make_origin(const JobContext& context, const servicetitan::Resource& resource, const tokens::Account& account,
                          const std::string& job) {
+  const auto& config = context.config;
   const auto& environment = config.find_tenant(account.app, account.tenant)->environment;
-  const auto& topics = config.kafka.topics;
-  return {records_topic(topics, resource, environment), record_key_prefix(topics, resource, account.tenant),
+  return {records_topic(config.kafka.topics, resource, environment),
+          record_key_prefix(config, context.catalogue, resource, account.tenant),
           fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name), job,
           config.cloudevents ? "com.servicetitan." + resource.name : ""};
 }
@@ -54,7 +55,7 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
       committed_(state_),
       resource_(*context.catalogue.find(state_.command().sync().resource())),
       account_{state_.command().app(), state_.command().tenant()},
-      origin_(make_origin(context.config, resource_, account_, state_.command().id())) {}
+      origin_(make_origin(context, resource_, account_, state_.command().id())) {}
 
 void Job::cancel() {
   asked_ = JobEnd::cancelled;
