@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,8 @@
 #include "core/error.hpp"
 
 namespace stsync::codec {
+
+class Redactor;
 
 /// Bytes of a body: views would not survive the body being moved.
 struct Slice {
@@ -25,6 +28,7 @@ struct Record {
   Slice bytes;
   Slice key;
   Slice modified;
+  std::uint32_t size = 0;  ///< bytes as it is to be published
 };
 
 /// A page as received, checked from its first to its last byte (RFC 8259 and UTF-8) and cut into the exact bytes of its records.
@@ -48,7 +52,8 @@ struct RecordFields {
   std::string key = "id";
   std::string modified = "modifiedOn";
   BodyShape shape = BodyShape::rows;
-  bool any_record = false;  ///< rows need not be objects (reports: arrays)
+  bool any_record = false;                     ///< rows need not be objects (reports: arrays)
+  std::shared_ptr<const Redactor> redactor{};  ///< what changes records before they are published; null: nothing
 };
 
 inline constexpr unsigned kMaxDepth = 128;
