@@ -105,6 +105,7 @@ TEST(Catalogue, OverridesChangeFieldsAndAddResources) {
   const auto catalogue = Catalogue::load(
       "resources:\n"
       "  inventory.vendors: {topic: st.vendors, look_back: 2h, list: {page_size: 200, query: {active: \"True\", x: \"1,2\"}}}\n"
+      "  crm.leads: {drop_fields: [idle, address.street], hash_fields: address.zip}\n"
       "  crm.heads: {export: {path: \"/crm/v2/tenant/{tenant}/export/heads\"}}\n",
       "over.yaml");
   ASSERT_TRUE(catalogue) << catalogue.error().message();
@@ -115,6 +116,8 @@ TEST(Catalogue, OverridesChangeFieldsAndAddResources) {
   EXPECT_EQ(catalogue->find("inventory.vendors")->topic, "st.vendors");
   EXPECT_EQ(catalogue->find("inventory.vendors")->look_back, std::chrono::hours(2));
   EXPECT_EQ(catalogue->find("crm.heads")->topic, "");
+  EXPECT_THAT(catalogue->find("crm.leads")->drop_fields, ElementsAre("idle", "address.street"));
+  EXPECT_THAT(catalogue->find("crm.leads")->hash_fields, ElementsAre("address.zip"));
   ASSERT_NE(catalogue->find("crm.heads"), nullptr);
   EXPECT_EQ(catalogue->find("crm.heads")->api, "crm");
 }
@@ -136,6 +139,19 @@ TEST(Catalogue, BadOverridesAreAllReportedWithTheirPlace) {
       {"resources: {jpm.jobs: {key: \"a b\"}}\n", "expected fields, $parameters, #row or #hash"},
       {"resources: {jpm.jobbs: {title: x}}\n",
        "over.yaml:1:13: resources.jpm.jobbs: it has no endpoint (no such resource is built in); did you mean 'jpm.jobs'?"},
+      {"resources: {crm.leads: {drop_fields: [a..b]}}\n",
+       "over.yaml:1:39: resources.crm.leads.drop_fields[0]: found 'a..b', expected a path of names"},
+      {"resources: {crm.leads: {drop_fields: [a, id]}}\n",
+       "over.yaml:1:42: resources.crm.leads.drop_fields[1]: found 'id', which is part of the record's key ('id')"},
+      {"resources: {crm.leads: {hash_fields: [modifiedOn]}}\n",
+       "found 'modifiedOn', which is the time of the record's last change"},
+      {"resources: {telecom.calls: {drop_fields: [leadCall]}}\n",
+       "found 'leadCall', which is part of the record's key ('leadCall.id')"},
+      {"resources: {crm.leads: {key: a+b.c, hash_fields: b.c.d}}\n", "found 'b.c.d', which is part of the record's key ('b.c')"},
+      {"resources: {crm.leads: {drop_fields: [a.b], hash_fields: [a]}}\n",
+       "hash_fields[0]: found 'a', which is or leads through 'a.b' of resources.crm.leads.drop_fields[0]"},
+      {"resources: {crm.leads: {drop_fields: [a, a]}}\n", "drop_fields[1]: found 'a', which is or leads through 'a'"},
+      {"resources: {crm.leads: {drop_fields: {a: b}}}\n", "drop_fields: found a mapping, expected a list of texts"},
       {"resources: {jpm.jobs: {topic: \"a b\"}}\n", "over.yaml:1:31: resources.jpm.jobs.topic: found 'a b', expected a topic name"},
       {"resources: {jpm.jobs: {topic: \"st.{tenant}\"}}\n", "expected a topic name"},
       {"resources: {inventory.vendors: {look_back: 5}}\n", "look_back: found '5', expected a duration"},

@@ -111,5 +111,18 @@ TEST(RecordTopics, WhatBrokersRefuseIsAProblem) {
               HasSubstr("brokers do not take"));
 }
 
+TEST(HashKey, HashesThatCouldBeGuessedAreWarnedAboutWhereTheyAreAskedFor) {
+  const std::string overrides = "resources:\n  crm.leads: {drop_fields: [a]}\n  crm.contacts:\n    hash_fields: [b]\n";
+  auto config = config_with({});
+  config::Report without, with;
+  check_hash_key(config, servicetitan::Catalogue::read(overrides, "over.yaml"), without);
+  ASSERT_EQ(without.warnings().size(), 1u);
+  EXPECT_THAT(without.warnings()[0].text(),
+              HasSubstr("over.yaml:4:18: resources.crm.contacts.hash_fields: without catalogue.hash_key_file"));
+  config.catalogue_hash_key.file = "key";
+  check_hash_key(config, servicetitan::Catalogue::read(overrides, "over.yaml"), with);
+  EXPECT_THAT(with.warnings(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace stsync::sync

@@ -129,6 +129,8 @@ void write_json(Writer& w, const Setup& setup, const Resource& r) {
   out.flag("key_names_resource", sync::shares_topic(setup.config, setup.catalogue, r));
   out.text("modified", r.modified);
   if (r.look_back.count() > 0) out.text("look_back", config::format_duration(r.look_back));
+  out.texts("drop_fields", r.drop_fields);
+  out.texts("hash_fields", r.hash_fields);
   out.flag("modified_nullable", r.modified_nullable);
   out.flag("explicit", !r.in_patterns());
   out.text("first_spec", r.first_spec);
@@ -172,6 +174,8 @@ void show(const Setup& setup, const Resource& r) {
   if (sync::shares_topic(setup.config, catalogue, r))
     line("", fmt::format("behind tenant:{}: as others use the topic too", r.name));
   line("modified", r.modified);
+  if (!r.drop_fields.empty()) line("drops", joined(r.drop_fields));
+  if (!r.hash_fields.empty()) line("hashes", joined(r.hash_fields));
   if (r.look_back.count() > 0) line("", fmt::format("an incremental looks back {}", config::format_duration(r.look_back)));
   line("modes", joined(modes_of(r)));
   line("full", choice(catalogue, r, v1::full));

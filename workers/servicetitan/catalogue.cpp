@@ -64,8 +64,9 @@ LoadedCatalogue Catalogue::read(const std::string& overrides, const std::string&
   for (const auto& [name, entry] : all.resources) {
     if (bad.contains(name)) continue;
     out.catalogue.resources_.emplace(name, make_resource(entry));
-    if (const auto path = "resources." + name; changes.has(path + ".topic"))
-      out.topic_places[name] = changes.place(path + ".topic");
+    const auto path = "resources." + name;
+    if (!entry.topic.empty()) out.topic_places[name] = places.of(name, path + ".topic");
+    if (!entry.hash_fields.empty()) out.hash_places[name] = places.of(name, path + ".hash_fields");
   }
   out.errors = in_order(report.errors());
   out.warnings = in_order(report.warnings());

@@ -34,6 +34,7 @@ struct LoadedCatalogue {
   Catalogue catalogue;  ///< without the resources that have errors; for further checks only when there are any
   std::vector<config::Problem> errors, warnings;
   std::map<std::string, config::Where> topic_places;  ///< resource -> where the overrides give it a topic
+  std::map<std::string, config::Where> hash_places;   ///< resource -> where they say which of its fields to hash
 };
 
 /// The reference page of a catalogue file, Markdown.

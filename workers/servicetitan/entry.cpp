@@ -64,6 +64,9 @@ const config::Table<CatalogueFile>& catalogue_table() {
     entry.text("modified", &Entry::modified, "Field with the time of the last change, or none.", "a field name or none", kField);
     entry.text("topic", &Entry::topic, "Topic of its records instead of kafka.topics.records; may hold the same placeholders.",
                "a topic name", R"(([A-Za-z0-9._-]|\{(api|resource|environment)\}){1,200})");
+    entry.texts("drop_fields", &Entry::drop_fields,
+                "Fields that are cut out of its records, as paths: email, address.street; through arrays too.");
+    entry.texts("hash_fields", &Entry::hash_fields, "Fields that are replaced by a hash, see catalogue.hash_key_file.");
     entry.duration("look_back", &Entry::look_back, {}, kLongest,
                    "An incremental begins this long before its watermark: rows that came in late are read, others again.");
     entry.boolean("modified_nullable", &Entry::modified_nullable, "Whether that field may be null.");
@@ -143,6 +146,8 @@ Resource make_resource(const Entry& e) {
     r.modified.clear();
   r.topic = e.topic;
   r.look_back = e.look_back;
+  r.drop_fields = e.drop_fields;
+  r.hash_fields = e.hash_fields;
   r.modified_nullable = e.modified_nullable;
   r.explicit_only = e.explicit_only;
   r.first_spec = e.specs.substr(0, e.specs.find('.'));

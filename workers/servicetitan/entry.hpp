@@ -30,7 +30,7 @@ struct Entry {
   std::string name, title, specs, key = "id", modified = "modifiedOn", topic;
   bool modified_nullable = false, explicit_only = false;
   core::Duration look_back{};
-  std::vector<std::string> quirks;
+  std::vector<std::string> quirks, drop_fields, hash_fields;
   std::optional<EndpointEntry> export_feed, list, children, get, report;
 };
 

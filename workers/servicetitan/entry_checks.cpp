@@ -1,9 +1,11 @@
 #include "servicetitan/entry_checks.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
+#include "codec/redact.hpp"
 #include "core/text.hpp"
 
 namespace stsync::servicetitan {
@@ -15,6 +17,8 @@ bool is_resource_name(const std::string& name) {
          name.find('.', dot + 1) == std::string::npos &&
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
 }
+
+constexpr std::size_t kMostFields = 100;
 
 /// The endpoint that reads all rows; see Resource::source().
 const EndpointEntry* source_of(const Entry& e) {
@@ -50,6 +54,7 @@ class EntryChecks {
     }
     if (!any) return no_endpoint(e, at);
     check_look_back(e, at + ".look_back");
+    check_fields(e, at);
   }
 
   /// Most likely a name that was meant to be one of the built-in ones.
@@ -72,6 +77,55 @@ class EntryChecks {
     if (e.export_feed || source == nullptr || (!source->modified_filter && !source->period))
       error(at, fmt::format("{} is not read by windows of time, there is nothing to look back at",
                             e.export_feed ? "an export feed" : "this resource"));
+  }
+
+  /// Fields to drop or to hash: what steers stsync, or makes the key that readers see, must stay.
+  void check_fields(const Entry& e, const std::string& at) {
+    const auto needed = needed_fields(e);
+    std::map<std::string, std::string> seen;  // path -> where
+    for (const auto& [list, name] : {std::pair(&e.drop_fields, "drop_fields"), std::pair(&e.hash_fields, "hash_fields")}) {
+      if (list->size() > kMostFields)
+        error(fmt::format("{}.{}", at, name), fmt::format("found {} fields, expected at most {}", list->size(), kMostFields));
+      for (std::size_t i = 0; i < std::min(list->size(), kMostFields); ++i)
+        check_field((*list)[i], fmt::format("{}.{}[{}]", at, name, i), needed, seen);
+    }
+  }
+
+  void check_field(const std::string& field, const std::string& at, const std::map<std::string, std::string>& needed,
+                   std::map<std::string, std::string>& seen) {
+    const auto shown = core::printable(field, 80);
+    if (!codec::Redactor::valid(field))
+      return error(at, fmt::format("found '{}', expected a path of names such as email or address.street", shown));
+    for (const auto& [path, what] : needed)
+      if (overlap(field, path)) return error(at, fmt::format("found '{}', which is {} ('{}')", shown, what, path));
+    for (const auto& [path, where] : seen)
+      if (overlap(field, path))
+        return error(at, fmt::format("found '{}', which is or leads through '{}' of {}", shown, path, where));
+    seen.emplace(field, at);
+  }
+
+  static std::map<std::string, std::string> needed_fields(const Entry& e) {
+    std::map<std::string, std::string> out;
+    const auto add_key = [&out](const std::string& key) {
+      if (KeySpec::valid(key))
+        for (auto& field : KeySpec(key).fields()) out.emplace(std::move(field), "part of the record's key");
+    };
+    const auto add_modified = [&out](const std::string& field) {
+      if (!field.empty() && field != "none") out.emplace(field, "the time of the record's last change");
+    };
+    add_key(e.key);
+    add_modified(e.modified);
+    for (const auto& [role, member] : kEndpoints)
+      if (const auto& endpoint = e.*member) {
+        if (!endpoint->key.empty()) add_key(endpoint->key);
+        add_modified(endpoint->modified);
+      }
+    return out;
+  }
+
+  /// One is the other or leads through it.
+  static bool overlap(const std::string& a, const std::string& b) {
+    return (a + ".").starts_with(b + ".") || (b + ".").starts_with(a + ".");
   }
 
   void check(Role role, const EndpointEntry& e, const std::string& at) {

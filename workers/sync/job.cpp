@@ -102,8 +102,22 @@ core::Result<servicetitan::Plan> Job::make_plan() const {
       {context_.catalogue, resource_, sync, stream, settled_ms(), context_.pages.vendor_now().time_since_epoch().count()});
 }
 
+/// Without its key nothing is hashed, and what should be hashed is not published.
+std::optional<Error> Job::make_redactor() {
+  if (resource_.drop_fields.empty() && resource_.hash_fields.empty()) return std::nullopt;
+  core::Secret key;
+  if (const auto& ref = context_.config.catalogue_hash_key; ref.set()) {
+    auto secret = ref.read();
+    if (!secret) return secret.error();
+    key = std::move(*secret);
+  }
+  redactor_ = std::make_shared<codec::Redactor>(resource_.drop_fields, resource_.hash_fields, std::move(key));
+  return std::nullopt;
+}
+
 /// A job that never made a call gets its crawl from the mode and the stream's cursor; any other goes on from its own state.
 std::optional<Error> Job::begin() {
+  if (auto error = make_redactor()) return error;
   const bool waiting = state_.phase() == v1::JobState::waiting;
   if (state_.crawl().kind_case() == v1::CrawlState::KIND_NOT_SET) {
     const auto plan = make_plan();
@@ -161,7 +175,8 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
   for (;;) {
     if (auto error = co_await wait_for_room(1)) co_return error;
     core::Reservation memory;
-    const auto request = crawl_->next();
+    auto request = crawl_->next();
+    request.fields.redactor = redactor_;
     auto page = co_await fetch(request, memory);
     if (!page && ask_for_less(request, page.error())) continue;
     if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
@@ -181,6 +196,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     if (request.page_size > 0 && !step->done)
       if (const auto size = sizer_of(*request.endpoint).after_page(request.page_size, rows, page->body->size()))
         crawl_->resize(*size);
+    step->context.redactor = redactor_;
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
     submit_page(*page, *step, std::move(memory));
     if (step->done) co_return co_await wait_for_room(0);
@@ -288,18 +304,19 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   auto& counts = *state_.mutable_counts();
   for (const auto index : step.publish) {
     const auto& record = page.page.records[index];
-    if (record.bytes.length + record.key.length + kRecordOverhead > limit) {
+    if (record.size + record.key.length + kRecordOverhead > limit) {
       auto key = origin_.key_prefix;
+      std::string scratch;
       step.key->append(key, *page.body, record, index, step.context);
       c.messages.push_back(
           dead_letter_message(context_.config.kafka.topics.dlq,
-                              {key, record.bytes.in(*page.body), origin_.topic, -1, -1, "publish", "too_large",
-                               fmt::format("a record of {} bytes; {} takes {}", record.bytes.length, origin_.topic, limit)}));
+                              {key, step.context.published(record.bytes.in(*page.body), scratch), origin_.topic, -1, -1, "publish",
+                               "too_large", fmt::format("a record of {} bytes; {} takes {}", record.size, origin_.topic, limit)}));
       counts.set_dead_letters(counts.dead_letters() + 1);
       context_.metrics.dead_letter("too_large");
       continue;
     }
-    bytes += record.bytes.length;
+    bytes += record.size;
     records.push_back({record, index});
   }
   const auto count = static_cast<std::int64_t>(records.size());

@@ -84,6 +84,7 @@ class Job final : public servicetitan::CallObserver {
   };
 
   std::optional<core::Error> begin();
+  std::optional<core::Error> make_redactor();
   core::Result<servicetitan::Plan> make_plan() const;
   bool nothing_to_do() const;
   std::int64_t settled_ms() const;
@@ -113,6 +114,7 @@ class Job final : public servicetitan::CallObserver {
   const servicetitan::Resource& resource_;
   tokens::Account account_;
   RecordOrigin origin_;
+  std::shared_ptr<const codec::Redactor> redactor_;  ///< null: records are published as they are
   std::unique_ptr<servicetitan::Crawl> crawl_;
   servicetitan::CallLog calls_, counted_;
   std::deque<Uncommitted> uncommitted_;

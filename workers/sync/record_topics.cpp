@@ -83,4 +83,13 @@ void check_record_topics(const config::Config& config, const servicetitan::Loade
   TopicChecks(config, loaded, report).run();
 }
 
+void check_hash_key(const config::Config& config, const servicetitan::LoadedCatalogue& loaded, config::Report& report) {
+  if (config.catalogue_hash_key.set()) return;
+  for (const auto& [name, where] : loaded.hash_places)
+    report.warn(where,
+                fmt::format("resources.{}.hash_fields: without catalogue.hash_key_file short values such as phone numbers can be "
+                            "guessed from their hashes",
+                            name));
+}
+
 }  // namespace stsync::sync

@@ -14,4 +14,7 @@ std::set<std::string> record_topics(const config::Config& config, const servicet
 /// two environments would share.
 void check_record_topics(const config::Config& config, const servicetitan::LoadedCatalogue& loaded, config::Report& report);
 
+/// Warns about hashes that could be guessed: fields are to be hashed and there is no key.
+void check_hash_key(const config::Config& config, const servicetitan::LoadedCatalogue& loaded, config::Report& report);
+
 }  // namespace stsync::sync
