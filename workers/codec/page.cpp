@@ -1,5 +1,7 @@
 #include "codec/page.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
@@ -13,6 +15,51 @@ namespace stsync::codec {
 namespace {
 
 using core::ErrorKind;
+
+/// Names of members at the top level of rows. Rows mostly have the same ones in the same order, so that most names are
+/// compared with one other.
+class NameSampler {
+ public:
+  explicit NameSampler(std::vector<std::string>& names) : names_(names) {}
+  /// Before a row: whether its names are wanted.
+  bool begin(std::size_t row) {
+    next_ = in_row_ = 0;
+    row_ = row;
+    if (row == 0) names_.reserve(64);
+    return row % kEveryRow == 0;
+  }
+  void name(std::string_view raw) {
+    raw = raw.substr(0, kLongestName);
+    if (next_ < names_.size() && names_[next_] == raw) {
+      ++next_;
+      return;
+    }
+    if (++in_row_ > kMostNames) return;
+    if (row_ == 0 && names_.size() < kMostNames) {  // nothing to compare with, and a search for each name would cost most of all
+      names_.emplace_back(raw);
+      next_ = names_.size();
+      return;
+    }
+    const auto at = std::find(names_.begin(), names_.end(), raw);
+    next_ = static_cast<std::size_t>(at - names_.begin()) + 1;
+    if (at == names_.end() && names_.size() < kMostNames) names_.emplace_back(raw);
+  }
+  /// Behind a row: whether it has a number of members that no row before had.
+  bool odd(std::size_t members) {
+    if (members == last_count_) return false;
+    last_count_ = members;
+    if (std::find(counts_.begin(), counts_.end(), members) != counts_.end() || counts_.size() >= kMostCounts) return false;
+    counts_.push_back(members);
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kMostCounts = 16;
+  std::vector<std::string>& names_;
+  std::vector<std::size_t> counts_;
+  std::size_t last_count_ = SIZE_MAX;
+  std::size_t row_ = 0, next_ = 0, in_row_ = 0;
+};
 
 class PageCutter {
  public:
@@ -116,15 +163,25 @@ class PageCutter {
     if (!c_.more() || (*c_.at != '{' && !of_any_kind)) return refuse("a record that is not an object");
     const char* start = c_.at;
     Record record;
+    const bool named = fields_.names && names_.begin(page_.records.size());
+    std::size_t members = 0;
     const bool ok = walk(c_, kMaxDepth - 2, [&](std::string_view name, std::string_view value) {
+      ++members;
+      if (named) names_.name(name);
       if (name == key_name_) record.key = slice(inner(value, fields_.key));
       if (name == modified_name_) record.modified = slice(inner(value, fields_.modified));
     });
     if (!ok) return false;
+    if (fields_.names && names_.odd(members) && !named) name_all(start);
     record.size = published({start, static_cast<std::size_t>(c_.at - start)});
     record.bytes = slice({start, static_cast<std::size_t>(c_.at - start)});
     page_.records.push_back(record);
     return true;
+  }
+
+  void name_all(const char* record) {
+    Cursor again({record, static_cast<std::size_t>(c_.at - record)});
+    walk(again, kMaxDepth - 2, [this](std::string_view name, std::string_view) { names_.name(name); });
   }
 
   std::uint32_t published(std::string_view record) const {
@@ -147,6 +204,7 @@ class PageCutter {
   std::string_view key_name_, modified_name_;
   Cursor c_;
   Page page_;
+  NameSampler names_{page_.names};
   const char* problem_ = "not valid JSON";
 };
 

@@ -38,6 +38,9 @@ struct Page {
   bool has_data = false;  ///< there are rows: "data" is an array, or the body is one
   bool bare = false;      ///< no envelope
   Slice has_more, continue_from, page, page_size, total_count;
+  /// Names of members at the top level of rows, raw, where they were asked for (a few may repeat): of every kEveryRow-th row, and
+  /// of the first row of each number of members. At most kMostNames, of each the first kLongestName bytes.
+  std::vector<std::string> names;
 };
 
 /// What a body should look like.
@@ -53,10 +56,14 @@ struct RecordFields {
   std::string modified = "modifiedOn";
   BodyShape shape = BodyShape::rows;
   bool any_record = false;                     ///< rows need not be objects (reports: arrays)
+  bool names = false;                          ///< whether to tell names of members
   std::shared_ptr<const Redactor> redactor{};  ///< what changes records before they are published; null: nothing
 };
 
 inline constexpr unsigned kMaxDepth = 128;
+inline constexpr std::size_t kEveryRow = 16;
+inline constexpr std::size_t kMostNames = 500;
+inline constexpr std::size_t kLongestName = 256;
 
 /// One pass over the body, no copies. `malformed` with the byte offset for anything that is not JSON, nests deeper than
 /// kMaxDepth, has rows that are not objects, is not of the shape asked for, or repeats an envelope member it uses. A bare array

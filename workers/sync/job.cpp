@@ -1,6 +1,7 @@
 #include "sync/job.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -134,6 +135,10 @@ std::optional<Error> Job::begin() {
                     {"mode", v1::Mode_Name(plan->mode)}});
   }
   crawl_ = servicetitan::make_crawl(context_.catalogue, resource_, state_.crawl(), state_.command().sync());
+  // Single rows may come from another endpoint, with other fields.
+  if (state_.command().sync().mode() != v1::ids)
+    drift_.emplace(context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name)), state_.command().id(),
+                   state_.counts().pages() == 0);
   state_.set_phase(v1::JobState::running);
   if (!waiting) return std::nullopt;
   auto c = contribution_of_state();
@@ -177,6 +182,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     core::Reservation memory;
     auto request = crawl_->next();
     request.fields.redactor = redactor_;
+    request.fields.names = drift_.has_value();
     auto page = co_await fetch(request, memory);
     if (!page && ask_for_less(request, page.error())) continue;
     if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
@@ -280,7 +286,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
     state_.set_phase(v1::JobState::completed);
     state_.set_finished_ms(now().time_since_epoch().count());
   }
-  add_cursor(c, step.done);
+  add_stream(c, step.done);
   c.journal.push_back({key_, state_});
   c.owner = this;
   c.pages = 1;
@@ -319,6 +325,8 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
     bytes += record.size;
     records.push_back({record, index});
   }
+  // Without rows of its own a page may be one of parents.
+  if (drift_ && !step.publish.empty()) appeared_ = drift_->look(page.page.names);
   const auto count = static_cast<std::int64_t>(records.size());
   if (count > 0)
     c.runs.push_back(std::make_shared<RecordRun>(origin_, state_.seq(), page.body, std::move(records), *step.key, step.context));
@@ -350,20 +358,48 @@ void Job::add_marker(Contribution& c, const Step& step) {
                            {"st-control", "snapshot-complete"}}});
 }
 
-/// The cursor moves with the records it covers: page by page for an incremental feed, once at the end of everything else; a full
-/// leaves it alone when it was moved since.
-void Job::add_cursor(Contribution& c, bool done) {
-  const auto mode = state_.command().sync().mode();
-  const bool by_page = mode == v1::incremental && state_.crawl().has_feed();
-  if (mode == v1::window || mode == v1::ids || (!done && !by_page)) return;
+/// What the page means for its stream.
+void Job::add_stream(Contribution& c, bool done) {
   const auto key = stream_journal_key(account_.app, account_.tenant, resource_.name);
   auto stream = context_.memory.stream(key);
-  if (stream.version() != state_.stream_version()) return;
+  const bool drifted = add_drift(c, stream, done);
+  if (move_cursor(stream, done) || drifted) c.journal.push_back({key, stream});
+}
+
+/// The cursor moves with the records it covers: page by page for an incremental feed, once at the end of everything else; a full
+/// leaves it alone when it was moved since.
+bool Job::move_cursor(v1::StreamState& stream, bool done) {
+  const auto mode = state_.command().sync().mode();
+  const bool by_page = mode == v1::incremental && state_.crawl().has_feed();
+  if (mode == v1::window || mode == v1::ids || (!done && !by_page)) return false;
+  if (stream.version() != state_.stream_version()) return false;
   crawl_->move_cursor(stream);
   stream.set_version(stream.version() + 1);
   stream.set_updated_ms(now().time_since_epoch().count());
   state_.set_stream_version(stream.version());
-  c.journal.push_back({key, stream});
+  return true;
+}
+
+/// What is told of changed fields is remembered in the same transaction: it is told once.
+bool Job::add_drift(Contribution& c, v1::StreamState& stream, bool done) {
+  if (!drift_) return false;
+  const auto appeared = std::exchange(appeared_, {});
+  const auto vanished = done ? drift_->end(state_.counts().records()) : std::vector<std::string>();
+  if (const auto note = drift_note(appeared, vanished); !note.empty()) {
+    auto event = job_event(v1::StatusEvent::progress, state_, now());
+    event.set_note(note);
+    c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
+    telemetry::log(
+        telemetry::Level::warn, "schema_changed", note,
+        {{"job", state_.command().id()}, {"app", account_.app}, {"tenant", account_.tenant}, {"resource", resource_.name}});
+    c.on_committed = [before = std::move(c.on_committed), &metrics = context_.metrics, app = account_.app,
+                      resource = resource_.name, a = appeared.size(), v = vanished.size()] {
+      if (before) before();
+      if (a > 0) metrics.schema_change(app, resource, "appeared", a);
+      if (v > 0) metrics.schema_change(app, resource, "vanished", v);
+    };
+  }
+  return drift_->write(stream);
 }
 
 /// Brings what the API calls cost into the job's counts and the usage of its tenant.

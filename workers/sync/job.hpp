@@ -18,6 +18,7 @@
 #include "servicetitan/plan.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/committer.hpp"
+#include "sync/drift.hpp"
 #include "sync/record_run.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -100,7 +101,9 @@ class Job final : public servicetitan::CallObserver {
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
   void add_marker(Contribution& c, const servicetitan::Step& step);
-  void add_cursor(Contribution& c, bool done);
+  void add_stream(Contribution& c, bool done);
+  bool add_drift(Contribution& c, v1::StreamState& stream, bool done);
+  bool move_cursor(v1::StreamState& stream, bool done);
   void count_calls();
   void tell(v1::StatusEvent::Type type, const core::Error* why, std::string_view stage, const std::string& note = {});
   boost::asio::awaitable<JobEnd> end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const core::Error* why, JobEnd result);
@@ -117,6 +120,8 @@ class Job final : public servicetitan::CallObserver {
   std::shared_ptr<const codec::Redactor> redactor_;  ///< null: records are published as they are
   std::unique_ptr<servicetitan::Crawl> crawl_;
   servicetitan::CallLog calls_, counted_;
+  std::optional<Drift> drift_;         ///< of what reads all rows
+  std::vector<std::string> appeared_;  ///< to be told with the page that is being submitted
   std::deque<Uncommitted> uncommitted_;
   core::StopSource stop_;
   core::StopToken lane_stop_;
