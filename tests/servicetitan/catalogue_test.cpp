@@ -65,7 +65,7 @@ TEST(Catalogue, EveryResourceCanBeReadInSomeMode) {
     EXPECT_TRUE(planned || check_mode(r, by_id)) << name;
     if (!planned) continue;
     EXPECT_FALSE(planned->why.empty());
-    const auto crawl = make_crawl(built_in(), r, planned->start, all);
+    const auto crawl = make_crawl(built_in(), r, planned->start, all).value();
     const auto request = crawl->next();
     EXPECT_EQ(crawl->state().SerializeAsString().empty(), false) << name;
     // Every place of the path is filled, and a list says how large its pages are.

@@ -203,13 +203,38 @@ std::unique_ptr<Crawl> make_unit(Target target, const v1::CrawlState& state) {
   }
 }
 
-std::unique_ptr<Crawl> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
-                                  const v1::Sync& sync) {
+namespace {
+
+/// Whether an endpoint of the catalogue is still what a journalled state says of it.
+bool fits(const Endpoint& e, const v1::CrawlState& state) {
+  const auto period_fits = [&e](const v1::PeriodState& period) {
+    const auto variants = static_cast<std::int64_t>(e.variants.size());
+    return e.period && (e.vary.empty() || (period.variant() >= 0 && period.variant() < variants));
+  };
+  switch (state.kind_case()) {
+    case v1::CrawlState::kPeriod:
+      return period_fits(state.period());
+    case v1::CrawlState::kFanout:  // and of its child, where that is under way
+      return e.role == Role::children && (!state.fanout().has_child() || fits(e, state.fanout().child()));
+    case v1::CrawlState::kIds:
+      return !state.ids().has_inner() || fits(e, state.ids().inner());
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Crawl>> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
+                                          const v1::Sync& sync) {
   auto role = state.has_feed() ? Role::export_feed : Role::list;
   for (const auto r : kRoles)
     if (state.role() == to_string(r)) role = r;
   const auto* endpoint = resource.endpoint(role);
-  core::check(endpoint != nullptr, "a crawl of an endpoint that the catalogue lacks");
+  if (endpoint == nullptr || !fits(*endpoint, state))
+    return core::fail(ErrorKind::unknown_resource,
+                      fmt::format("{} has no endpoint '{}' as it had when the job was begun (see: stsync catalog show)",
+                                  resource.name, to_string(role)));
   Target target{&resource, endpoint, {}};
   switch (state.kind_case()) {
     case v1::CrawlState::kFeed: {

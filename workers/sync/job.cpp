@@ -54,9 +54,10 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
       key_(std::move(key)),
       state_(std::move(state)),
       committed_(state_),
-      resource_(*context.catalogue.find(state_.command().sync().resource())),
+      name_(state_.command().sync().resource()),
+      resource_(context.catalogue.find(name_)),
       account_{state_.command().app(), state_.command().tenant()},
-      origin_(make_origin(context, resource_, account_, state_.command().id())) {}
+      origin_(resource_ == nullptr ? RecordOrigin{} : make_origin(context, *resource_, account_, state_.command().id())) {}
 
 void Job::cancel() {
   asked_ = JobEnd::cancelled;
@@ -80,7 +81,7 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
                    {{"job", state_.command().id()},
                     {"app", account_.app},
                     {"tenant", account_.tenant},
-                    {"resource", resource_.name},
+                    {"resource", name_},
                     {"records", state_.counts().records()},
                     {"pages", state_.counts().pages()}});
     co_return JobEnd::finished;
@@ -98,32 +99,33 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
 
 core::Result<servicetitan::Plan> Job::make_plan() const {
   const auto& sync = state_.command().sync();
-  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_));
   return servicetitan::plan(
-      {context_.catalogue, resource_, sync, stream, settled_ms(), context_.pages.vendor_now().time_since_epoch().count()});
+      {context_.catalogue, *resource_, sync, stream, settled_ms(), context_.pages.vendor_now().time_since_epoch().count()});
 }
 
 /// Without its key nothing is hashed, and what should be hashed is not published.
 std::optional<Error> Job::make_redactor() {
-  if (resource_.drop_fields.empty() && resource_.hash_fields.empty()) return std::nullopt;
+  if (resource_->drop_fields.empty() && resource_->hash_fields.empty()) return std::nullopt;
   core::Secret key;
   if (const auto& ref = context_.config.catalogue_hash_key; ref.set()) {
     auto secret = ref.read();
     if (!secret) return secret.error();
     key = std::move(*secret);
   }
-  redactor_ = std::make_shared<codec::Redactor>(resource_.drop_fields, resource_.hash_fields, std::move(key));
+  redactor_ = std::make_shared<codec::Redactor>(resource_->drop_fields, resource_->hash_fields, std::move(key));
   return std::nullopt;
 }
 
 /// A job that never made a call gets its crawl from the mode and the stream's cursor; any other goes on from its own state.
 std::optional<Error> Job::begin() {
+  if (resource_ == nullptr) return Error(ErrorKind::unknown_resource, fmt::format("there is no resource '{}' any more", name_));
   if (auto error = make_redactor()) return error;
   const bool waiting = state_.phase() == v1::JobState::waiting;
   if (state_.crawl().kind_case() == v1::CrawlState::KIND_NOT_SET) {
     const auto plan = make_plan();
     if (!plan) return plan.error();
-    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_));
     state_.set_stream_version(stream.version());
     state_.mutable_command()->mutable_sync()->set_mode(plan->mode);
     *state_.mutable_crawl() = plan->start;
@@ -131,19 +133,27 @@ std::optional<Error> Job::begin() {
                    {{"job", state_.command().id()},
                     {"app", account_.app},
                     {"tenant", account_.tenant},
-                    {"resource", resource_.name},
+                    {"resource", name_},
                     {"mode", v1::Mode_Name(plan->mode)}});
   }
-  crawl_ = servicetitan::make_crawl(context_.catalogue, resource_, state_.crawl(), state_.command().sync());
+  if (auto error = make_crawl()) return error;
   // Single rows may come from another endpoint, with other fields.
   if (state_.command().sync().mode() != v1::ids)
-    drift_.emplace(context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name)), state_.command().id(),
+    drift_.emplace(context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_)), state_.command().id(),
                    state_.counts().pages() == 0);
   state_.set_phase(v1::JobState::running);
   if (!waiting) return std::nullopt;
   auto c = contribution_of_state();
   c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(v1::StatusEvent::started, state_, now())));
   context_.committer.submit(std::move(c));
+  return std::nullopt;
+}
+
+/// From what the plan or the journal says.
+std::optional<Error> Job::make_crawl() {
+  auto crawl = servicetitan::make_crawl(context_.catalogue, *resource_, state_.crawl(), state_.command().sync());
+  if (!crawl) return crawl.error();
+  crawl_ = std::move(*crawl);
   return std::nullopt;
 }
 
@@ -160,8 +170,7 @@ bool Job::close_window_earlier() {
   auto again = make_plan();
   if (!again || again->mode != mode || servicetitan::end_of(again->start) >= servicetitan::end_of(state_.crawl())) return false;
   *state_.mutable_crawl() = again->start;
-  crawl_ = servicetitan::make_crawl(context_.catalogue, resource_, state_.crawl(), state_.command().sync());
-  return true;
+  return !make_crawl();  // as the one before was
 }
 
 /// An incremental list whose watermark is newer than what has settled.
@@ -334,10 +343,10 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   counts.set_records(counts.records() + count);
   counts.set_bytes(counts.bytes() + bytes);
   c.bytes += static_cast<std::size_t>(bytes);
-  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][resource_.name];
+  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][name_];
   usage.set_records(usage.records() + count);
   usage.set_bytes(usage.bytes() + bytes);
-  c.on_committed = [&metrics = context_.metrics, app = account_.app, resource = resource_.name, count, bytes] {
+  c.on_committed = [&metrics = context_.metrics, app = account_.app, resource = name_, count, bytes] {
     metrics.records(app, resource, static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(bytes));
     metrics.pages(app, resource, 1);
   };
@@ -345,7 +354,7 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
 
 /// Tells readers of every partition that they have seen exactly what there is.
 void Job::add_marker(Contribution& c, const Step& step) {
-  const auto value = fmt::format(R"({{"resource":"{}","job":"{}","count":{},"from_seq":0,"to_seq":{}}})", resource_.name,
+  const auto value = fmt::format(R"({{"resource":"{}","job":"{}","count":{},"from_seq":0,"to_seq":{}}})", name_,
                                  state_.command().id(), step.rows, std::max<std::int64_t>(0, state_.seq() - 1));
   const auto partitions = context_.record_topic(origin_.topic).partitions;
   for (int p = partitions > 0 ? 0 : kafka::kAnyPartition; p < partitions; ++p)
@@ -360,7 +369,7 @@ void Job::add_marker(Contribution& c, const Step& step) {
 
 /// What the page means for its stream.
 void Job::add_stream(Contribution& c, bool done) {
-  const auto key = stream_journal_key(account_.app, account_.tenant, resource_.name);
+  const auto key = stream_journal_key(account_.app, account_.tenant, name_);
   auto stream = context_.memory.stream(key);
   const bool drifted = add_drift(c, stream, done);
   if (move_cursor(stream, done) || drifted) c.journal.push_back({key, stream});
@@ -389,11 +398,10 @@ bool Job::add_drift(Contribution& c, v1::StreamState& stream, bool done) {
     auto event = job_event(v1::StatusEvent::progress, state_, now());
     event.set_note(note);
     c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
-    telemetry::log(
-        telemetry::Level::warn, "schema_changed", note,
-        {{"job", state_.command().id()}, {"app", account_.app}, {"tenant", account_.tenant}, {"resource", resource_.name}});
-    c.on_committed = [before = std::move(c.on_committed), &metrics = context_.metrics, app = account_.app,
-                      resource = resource_.name, a = appeared.size(), v = vanished.size()] {
+    telemetry::log(telemetry::Level::warn, "schema_changed", note,
+                   {{"job", state_.command().id()}, {"app", account_.app}, {"tenant", account_.tenant}, {"resource", name_}});
+    c.on_committed = [before = std::move(c.on_committed), &metrics = context_.metrics, app = account_.app, resource = name_,
+                      a = appeared.size(), v = vanished.size()] {
       if (before) before();
       if (a > 0) metrics.schema_change(app, resource, "appeared", a);
       if (v > 0) metrics.schema_change(app, resource, "vanished", v);
@@ -410,8 +418,8 @@ void Job::count_calls() {
   counts.set_calls(counts.calls() + calls);
   counts.set_throttled(counts.throttled() + throttled);
   counts.set_retries(counts.retries() + calls_.retries - counted_.retries);
-  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][resource_.name];
-  usage.set_resource(resource_.name);
+  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][name_];
+  usage.set_resource(name_);
   usage.set_calls(usage.calls() + calls);
   usage.set_throttled(usage.throttled() + throttled);
   usage.set_failed(usage.failed() + calls_.retries - counted_.retries);
@@ -430,7 +438,7 @@ void Job::retrying(const Error& why, core::Duration pause) {
                  {{"job", state_.command().id()},
                   {"app", account_.app},
                   {"tenant", account_.tenant},
-                  {"resource", resource_.name},
+                  {"resource", name_},
                   {"wait_seconds", std::chrono::duration<double>(pause).count()}});
   tell(v1::StatusEvent::retrying, &why, "request");
 }
@@ -470,7 +478,7 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
                    {{"job", state_.command().id()},
                     {"app", account_.app},
                     {"tenant", account_.tenant},
-                    {"resource", resource_.name},
+                    {"resource", name_},
                     {"code", core::to_string(why->kind())}});
   }
   auto event = job_event(type, state_, now());

@@ -86,6 +86,7 @@ class Job final : public servicetitan::CallObserver {
 
   std::optional<core::Error> begin();
   std::optional<core::Error> make_redactor();
+  std::optional<core::Error> make_crawl();
   core::Result<servicetitan::Plan> make_plan() const;
   bool nothing_to_do() const;
   std::int64_t settled_ms() const;
@@ -112,9 +113,10 @@ class Job final : public servicetitan::CallObserver {
 
   JobContext& context_;
   const std::string key_;
-  v1::JobState state_;      ///< as submitted
-  v1::JobState committed_;  ///< as committed
-  const servicetitan::Resource& resource_;
+  v1::JobState state_;                      ///< as submitted
+  v1::JobState committed_;                  ///< as committed
+  const std::string name_;                  ///< of the resource
+  const servicetitan::Resource* resource_;  ///< null: the catalogue does not have it; the job can only fail
   tokens::Account account_;
   RecordOrigin origin_;
   std::shared_ptr<const codec::Redactor> redactor_;  ///< null: records are published as they are

@@ -507,8 +507,8 @@ void Lane::Incarnation::start_jobs() {
 bool Lane::Incarnation::may_start(const v1::JobState& state) const {
   const auto& c = state.command();
   if (busy_streams.contains(stream_journal_key(c.app(), c.tenant(), c.sync().resource()))) return false;
-  // Configuration may have changed since the command was accepted: such a job waits until it is there again.
-  return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr && ctx.catalogue.find(c.sync().resource()) != nullptr;
+  // Configuration may have changed since the command was accepted: such a job waits until its tenant is there again.
+  return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr;
 }
 
 boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
