@@ -222,6 +222,41 @@ TEST(CutPage, FieldNamesCanBeChosen) {
   EXPECT_EQ(page->records[0].modified.in(text), "1");
 }
 
+std::vector<std::string> names_of(const std::vector<std::string>& rows) {
+  std::string text = R"({"x":1,"data":[)";
+  for (const auto& row : rows) text += row + ",";
+  text.back() = ']';
+  return cut_page(text + "}", {.names = true}).value().names;
+}
+
+TEST(CutPage, NamesOfRowsAreToldAsTheyAreWrittenAndOnlyOfTheirTopLevel) {
+  const std::string row = R"({"id":1,"a":{"b":[{"c":1}]},"d":"e"})";
+  EXPECT_EQ(names_of({row, row}), (std::vector<std::string>{"id", "a", "d"}));
+  EXPECT_EQ(names_of({R"({"\u0061":1,"":2,"\u0061":3})"}), (std::vector<std::string>{"\\u0061", "", "\\u0061"}));
+  EXPECT_EQ(names_of({"{}"}), std::vector<std::string>{});
+  EXPECT_TRUE(cut_page(R"({"data":[{"id":1}]})", {}).value().names.empty()) << "nobody asked";
+  EXPECT_TRUE(cut_page(R"({"data":[[1]]})", {.any_record = true, .names = true}).value().names.empty());
+}
+
+TEST(CutPage, RowsAreLookedAtNowAndThenAndWhereTheyHaveAnotherNumberOfMembers) {
+  std::vector<std::string> rows(100, R"({"id":1})");
+  rows[16] = R"({"every":1})";
+  rows[17] = R"({"between":1})";  // as many as the others: not seen
+  rows[21] = R"({"id":1,"more":2})";
+  rows[22] = R"({"id":1,"more again":2})";
+  rows[39] = R"({"id":1,"x":2,"y":3})";
+  rows[99] = "{}";
+  EXPECT_EQ(names_of(rows), (std::vector<std::string>{"id", "every", "more", "x", "y"}));
+}
+
+TEST(CutPage, NamesAreBounded) {
+  std::string row = "{";
+  for (int i = 0; i < 2000; ++i) row += "\"n" + std::to_string(i) + "\":1,";
+  row.back() = '}';
+  EXPECT_EQ(names_of({row, row, R"({"x":1})"}).size(), kMostNames);
+  EXPECT_EQ(names_of({"{\"" + std::string(5000, 'n') + "\":1}"}).at(0).size(), kLongestName);
+}
+
 TEST(CheckJson, AnyOneValue) {
   for (const auto* good : {"1", " null ", R"("x")", "[]", "{}", R"({"a":[1,2,{"b":"c"}]})", "[[],[{}]]"})
     EXPECT_TRUE(check_json(good)) << good;

@@ -58,6 +58,8 @@ TEST_F(BadConfig, EachProblemNamesPlaceFindingAndExpectation) {
       {"limits: {store: memcached}\n", "limits.store: found 'memcached', expected local or redis://"},
       {"limits: {expected_workers: 0}\n", "limits.expected_workers"},
       {"catalogue: {overrides: none.yaml}\n", "catalogue.overrides: cannot read none.yaml"},
+      {"catalogue: {hash_key_file: none}\n", "stsync.yaml:1:28: catalogue.hash_key_file: cannot read none"},
+      {"catalogue: {hash_key_file: key, hash_key: hidden}\n", "found hash_key and hash_key_file, expected one of them"},
       {"telemetry: {listen: 9464}\n", "telemetry.listen: found '9464', expected ADDRESS:PORT"},
       {"telemetry: {tenant_label: maybe}\n", "found 'maybe', expected true or false"},
       {"telemetry: {log_format: xml}\n", "expected one of json, text"},
@@ -147,6 +149,16 @@ TEST_F(BadConfig, InlineSecretsAreWarnedAboutUnlessTheHostIsLocal) {
       "k, " +
       tenant_text + ", environment: sim}]}]\n");
   EXPECT_EQ(lines(local.errors) + lines(local.warnings), "");
+}
+
+TEST_F(BadConfig, AKeyOfHashesShouldBeAFileAndLong) {
+  const auto inline_key = load_text("catalogue: {hash_key: hidden}\n");
+  EXPECT_EQ(lines(inline_key.errors), "");
+  EXPECT_THAT(lines(inline_key.warnings), HasSubstr("catalogue.hash_key: a secret in the configuration; use hash_key_file"));
+  EXPECT_THAT(lines(inline_key.warnings), HasSubstr("6 bytes can be guessed, use 16 random ones at least"));
+  EXPECT_THAT(lines(inline_key.warnings), Not(HasSubstr("hidden")));
+  write("long", "0123456789abcdef\n");
+  EXPECT_EQ(lines(load_text("apps: []\ncatalogue: {hash_key_file: long}\n").warnings), lines(load_text("apps: []\n").warnings));
 }
 
 TEST_F(BadConfig, WarnsAboutRawPropertiesAndHighRates) {

@@ -1,6 +1,9 @@
 #include "servicetitan/catalogue.hpp"
 
+#include <cstdlib>
+#include <fstream>
 #include <set>
+#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -62,7 +65,7 @@ TEST(Catalogue, EveryResourceCanBeReadInSomeMode) {
     EXPECT_TRUE(planned || check_mode(r, by_id)) << name;
     if (!planned) continue;
     EXPECT_FALSE(planned->why.empty());
-    const auto crawl = make_crawl(built_in(), r, planned->start, all);
+    const auto crawl = make_crawl(built_in(), r, planned->start, all).value();
     const auto request = crawl->next();
     EXPECT_EQ(crawl->state().SerializeAsString().empty(), false) << name;
     // Every place of the path is filled, and a list says how large its pages are.
@@ -101,7 +104,8 @@ TEST(Catalogue, FindsAndExpands) {
 TEST(Catalogue, OverridesChangeFieldsAndAddResources) {
   const auto catalogue = Catalogue::load(
       "resources:\n"
-      "  inventory.vendors: {list: {page_size: 200, query: {active: \"True\", x: \"1,2\"}}}\n"
+      "  inventory.vendors: {topic: st.vendors, look_back: 2h, list: {page_size: 200, query: {active: \"True\", x: \"1,2\"}}}\n"
+      "  crm.leads: {drop_fields: [idle, address.street], hash_fields: address.zip}\n"
       "  crm.heads: {export: {path: \"/crm/v2/tenant/{tenant}/export/heads\"}}\n",
       "over.yaml");
   ASSERT_TRUE(catalogue) << catalogue.error().message();
@@ -109,6 +113,11 @@ TEST(Catalogue, OverridesChangeFieldsAndAddResources) {
   EXPECT_EQ(vendors->page_size, 200);
   EXPECT_EQ(vendors->unique_sort, "+Id");
   EXPECT_THAT(vendors->query, ElementsAre(Pair("active", "True"), Pair("x", "1,2")));
+  EXPECT_EQ(catalogue->find("inventory.vendors")->topic, "st.vendors");
+  EXPECT_EQ(catalogue->find("inventory.vendors")->look_back, std::chrono::hours(2));
+  EXPECT_EQ(catalogue->find("crm.heads")->topic, "");
+  EXPECT_THAT(catalogue->find("crm.leads")->drop_fields, ElementsAre("idle", "address.street"));
+  EXPECT_THAT(catalogue->find("crm.leads")->hash_fields, ElementsAre("address.zip"));
   ASSERT_NE(catalogue->find("crm.heads"), nullptr);
   EXPECT_EQ(catalogue->find("crm.heads")->api, "crm");
 }
@@ -128,7 +137,37 @@ TEST(Catalogue, BadOverridesAreAllReportedWithTheirPlace) {
       {"resources: {jpm.jobs: {list: {shape: pge}}}\n", "(did you mean 'page'?)"},
       {"resources: {jpm.jobs: {list: {query: {from: x}}}}\n", "stsync sends this parameter itself"},
       {"resources: {jpm.jobs: {key: \"a b\"}}\n", "expected fields, $parameters, #row or #hash"},
-      {"resources: {jpm.jobbs: {title: x}}\n", "resources.jpm.jobbs: it has no endpoint (no such resource is built in)"},
+      {"resources: {jpm.jobbs: {title: x}}\n",
+       "over.yaml:1:13: resources.jpm.jobbs: it has no endpoint (no such resource is built in); did you mean 'jpm.jobs'?"},
+      {"resources: {crm.leads: {drop_fields: [a..b]}}\n",
+       "over.yaml:1:39: resources.crm.leads.drop_fields[0]: found 'a..b', expected a path of names"},
+      {"resources: {crm.leads: {drop_fields: [a, id]}}\n",
+       "over.yaml:1:42: resources.crm.leads.drop_fields[1]: found 'id', which is part of the record's key ('id')"},
+      {"resources: {crm.leads: {hash_fields: [modifiedOn]}}\n",
+       "found 'modifiedOn', which is the time of the record's last change"},
+      {"resources: {telecom.calls: {drop_fields: [leadCall]}}\n",
+       "found 'leadCall', which is part of the record's key ('leadCall.id')"},
+      {"resources: {crm.leads: {key: a+b.c, hash_fields: b.c.d}}\n", "found 'b.c.d', which is part of the record's key ('b.c')"},
+      {"resources: {crm.leads: {drop_fields: [a.b], hash_fields: [a]}}\n",
+       "hash_fields[0]: found 'a', which is or leads through 'a.b' of resources.crm.leads.drop_fields[0]"},
+      {"resources: {crm.leads: {drop_fields: [a, a]}}\n", "drop_fields[1]: found 'a', which is or leads through 'a'"},
+      {"resources: {crm.leads: {drop_fields: {a: b}}}\n", "drop_fields: found a mapping, expected a list of texts"},
+      {"resources: {jpm.jobs: {topic: \"a b\"}}\n", "over.yaml:1:31: resources.jpm.jobs.topic: found 'a b', expected a topic name"},
+      {"resources: {jpm.jobs: {topic: \"st.{tenant}\"}}\n", "expected a topic name"},
+      {"resources: {inventory.vendors: {look_back: 5}}\n", "look_back: found '5', expected a duration"},
+      {"resources: {jpm.jobs: {look_back: 1h}}\n",
+       "over.yaml:1:35: resources.jpm.jobs.look_back: an export feed is not read by windows"},
+      {"resources: {crm.contact-preference-types: {look_back: 1h}}\n", "this resource is not read by windows of time"},
+      {"resources:\n  inventory.vendors:\n    list: {max_page_size: 100}\n",
+       "over.yaml:3:11: resources.inventory.vendors.list.page_size: found 500, expected at most max_page_size (100)"},
+      {"resources: {crm.booking-contacts: {children: {parent: crm.booking-contacts}}}\n",
+       "the parents of crm.booking-contacts lead back to it"},
+      {"resources:\n  crm.contacts: {list: {ids_only: true}, children: {path: \"/a/{tenant}/b\", parent: crm.contact-methods, "
+       "bind: {i: id}}}\n"
+       "  crm.contact-methods: {list: {ids_only: true}}\n",
+       "the parents of crm.contact-methods lead back to it"},
+      {"resources: {crm.booking-contacts: {children: {parent: crm.booking-provider-bookings}}}\n",
+       "'crm.booking-provider-bookings' has no rows: neither export, list nor children"},
       {"resources: {Jobs: {export: {path: \"/a/{tenant}/b\"}}}\n", "expected a name such as jpm.jobs"},
       {"resources: {a.b: {list: {path: \"/a/{tenant}/b\"}}}\n", "page_size and max_page_size are missing"},
       {"resources: {a.b: {children: {path: \"/a/{tenant}/b\"}}}\n", "'parent' and 'bind' are missing"},
@@ -139,6 +178,15 @@ TEST(Catalogue, BadOverridesAreAllReportedWithTheirPlace) {
   for (const auto& [text, expected] : cases) EXPECT_THAT(error_of(text), HasSubstr(expected)) << text;
   EXPECT_THAT(error_of("resources:\n  jpm.jobs: {a: 1}\n  crm.customers: {b: 1}\n"),
               ::testing::ContainsRegex("over.yaml:2:.*\n.*over.yaml:3:"));
+}
+
+/// STSYNC_UPDATE=1 writes the page instead of comparing it.
+TEST(Catalogue, TheReferenceIsUpToDate) {
+  const std::string path = STSYNC_SOURCE_DIR "/docs/reference/catalogue.md";
+  if (std::getenv("STSYNC_UPDATE") != nullptr) std::ofstream(path, std::ios::binary) << catalogue_reference();
+  std::ostringstream page;
+  page << std::ifstream(path, std::ios::binary).rdbuf();
+  EXPECT_EQ(page.str(), catalogue_reference()) << "run servicetitan_test with STSYNC_UPDATE=1";
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ Read read(
   const auto& resource = *catalogue().find(name);
   Read out;
   v1::CrawlState committed = start;
-  auto crawl = make_crawl(catalogue(), resource, committed, sync);
+  auto crawl = make_crawl(catalogue(), resource, committed, sync).value();
   while (!out.done && out.requests++ < 5000) {
     const auto request = crawl->next();
     const auto body = server(request);
@@ -107,7 +107,7 @@ Read read(
       out.snapshot = step->snapshot;
       crawl->move_cursor(out.stream);
     }
-    if (!out.done && (lost || crash())) crawl = make_crawl(catalogue(), resource, committed, sync);
+    if (!out.done && (lost || crash())) crawl = make_crawl(catalogue(), resource, committed, sync).value();
   }
   return out;
 }

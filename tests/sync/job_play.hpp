@@ -89,7 +89,7 @@ struct World {
   core::Rng rng{1};
   FakeFeed feed{clock};
   config::Config config = config_of_one_tenant();
-  const servicetitan::Catalogue catalogue = servicetitan::Catalogue::load("", "").value();
+  servicetitan::Catalogue catalogue = servicetitan::Catalogue::load("", "").value();
   std::vector<Shown> log;  ///< committed messages
 
   std::vector<Shown> of(const std::string& topic) const {

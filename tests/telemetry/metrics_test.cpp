@@ -27,6 +27,7 @@ void touch_all(Metrics& m) {
   m.token_fetch("acme", "ok");
   m.records("acme", "jpm.jobs", 500, 512'000);
   m.pages("acme", "jpm.jobs", 1);
+  m.schema_change("acme", "jpm.jobs", "appeared", 2);
   m.commit("ok", 0.01);
   m.command("accepted");
   m.jobs({{"running", 2}});
@@ -68,6 +69,16 @@ TEST(Metrics, KnownOutcomesAreThereFromTheStart) {
   EXPECT_THAT(text, HasSubstr("stsync_commits_total{outcome=\"doubt\"} 0"));
   EXPECT_THAT(text, HasSubstr("stsync_commands_total{outcome=\"rejected\"} 0"));
   EXPECT_THAT(text, HasSubstr("stsync_lanes 0"));
+}
+
+TEST(Metrics, ChangesOfFieldsAreCountedByDirection) {
+  Metrics m(true);
+  m.schema_change("acme", "jpm.jobs", "appeared", 2);
+  m.schema_change("acme", "jpm.jobs", "vanished", 1);
+  m.schema_change("acme", "jpm.jobs", "appeared", 1);
+  const auto text = m.render();
+  EXPECT_THAT(text, HasSubstr("stsync_schema_changes_total{app=\"acme\",change=\"appeared\",resource=\"jpm.jobs\"} 3"));
+  EXPECT_THAT(text, HasSubstr("stsync_schema_changes_total{app=\"acme\",change=\"vanished\",resource=\"jpm.jobs\"} 1"));
 }
 
 TEST(Metrics, TenantsCanBeLeftOut) {

@@ -6,8 +6,10 @@
 #include <rapidjson/stringbuffer.h>
 
 #include "app/setup.hpp"
+#include "config/units.hpp"
 #include "core/text.hpp"
 #include "servicetitan/plan.hpp"
+#include "sync/names.hpp"
 
 namespace stsync::app {
 namespace {
@@ -113,13 +115,23 @@ void write_json(Writer& w, const Endpoint& e) {
   out.text("modified", e.modified);
 }
 
-void write_json(Writer& w, const Resource& r) {
+/// Where its records go; {environment} is left in the name.
+std::string topic_of(const Setup& setup, const Resource& r) {
+  return sync::records_topic(setup.config.kafka.topics, r, "{environment}");
+}
+
+void write_json(Writer& w, const Setup& setup, const Resource& r) {
   Object out(w);
   out.text("resource", r.name);
   out.text("title", r.title);
   out.texts("modes", modes_of(r));
+  out.text("topic", topic_of(setup, r));
   out.text("key", r.key.text());
+  out.flag("key_names_resource", sync::shares_topic(setup.config, setup.catalogue, r));
   out.text("modified", r.modified);
+  if (r.look_back.count() > 0) out.text("look_back", config::format_duration(r.look_back));
+  out.texts("drop_fields", r.drop_fields);
+  out.texts("hash_fields", r.hash_fields);
   out.flag("modified_nullable", r.modified_nullable);
   out.flag("explicit", !r.in_patterns());
   out.text("first_spec", r.first_spec);
@@ -154,11 +166,18 @@ std::string choice(const servicetitan::Catalogue& catalogue, const Resource& r, 
   return plan ? plan->why : plan.error().message();
 }
 
-void show(const servicetitan::Catalogue& catalogue, const Resource& r) {
+void show(const Setup& setup, const Resource& r) {
+  const auto& catalogue = setup.catalogue;
   line("resource", r.name);
   line("", r.title);
+  line("topic", topic_of(setup, r));
   line("key", r.key.text());
+  if (sync::shares_topic(setup.config, catalogue, r))
+    line("", fmt::format("behind tenant:{}: as others use the topic too", r.name));
   line("modified", r.modified);
+  if (!r.drop_fields.empty()) line("drops", joined(r.drop_fields));
+  if (!r.hash_fields.empty()) line("hashes", joined(r.hash_fields));
+  if (r.look_back.count() > 0) line("", fmt::format("an incremental looks back {}", config::format_duration(r.look_back)));
   line("modes", joined(modes_of(r)));
   line("full", choice(catalogue, r, v1::full));
   line("ids", choice(catalogue, r, v1::ids));
@@ -167,35 +186,40 @@ void show(const servicetitan::Catalogue& catalogue, const Resource& r) {
   if (!r.in_patterns()) line("note", "patterns such as " + r.api + ".* leave it out: it must be named");
 }
 
+std::optional<Setup> built_in() {
+  auto catalogue = servicetitan::Catalogue::load("", "");
+  if (catalogue) return Setup{{}, std::move(*catalogue)};
+  complain(catalogue.error().message());
+  return std::nullopt;
+}
+
 }  // namespace
 
 int run_catalog(const CatalogOptions& o) {
-  const auto catalogue = servicetitan::Catalogue::load("", "");
-  if (!catalogue) {
-    complain(catalogue.error().message());
-    return Exit::internal;
-  }
+  const auto setup = o.config.file.empty() ? built_in() : load_setup(o.config);
+  if (!setup) return o.config.file.empty() ? Exit::internal : Exit::bad_config;
+  const auto& catalogue = setup->catalogue;
   rapidjson::StringBuffer buffer;
   Writer w(buffer);
   w.SetIndent(' ', 1);
   if (o.action == "show") {
-    const auto* r = catalogue->find(o.name);
+    const auto* r = catalogue.find(o.name);
     if (r == nullptr) {
       complain(fmt::format("'{}' is not a resource (see: stsync catalog list)", core::printable(o.name, 80)));
       return Exit::not_found;
     }
     if (o.output == "table") {
-      show(*catalogue, *r);
+      show(*setup, *r);
       return Exit::ok;
     }
-    write_json(w, *r);
+    write_json(w, *setup, *r);
   } else {
     w.StartArray();
-    for (const auto& [name, r] : catalogue->all()) {
+    for (const auto& [name, r] : catalogue.all()) {
       if (o.output == "table")
         std::printf("%-48s %-24s %s\n", name.c_str(), roles_of(r).c_str(), r.title.c_str());
       else
-        write_json(w, r);
+        write_json(w, *setup, r);
     }
     w.EndArray();
   }

@@ -120,11 +120,17 @@ void add_topics(CLI::App& app, Options& o, int& exit) {
   }
 }
 
+void add_overrides(CLI::App& cmd, ConfigOptions& o) {
+  auto* file = cmd.add_option("--config", o.file, "Configuration whose overrides are told; without it what is built in");
+  cmd.add_option("--set", o.sets, "Override a key: a.b=value")->needs(file);
+}
+
 void add_catalog(CLI::App& app, Options& o, int& exit) {
   auto* cmd = app.add_subcommand("catalog", "The resources that can be synced");
   cmd->require_subcommand(1);
   auto* list = cmd->add_subcommand("list", "All of them");
   list->add_option("--output", o.catalog.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  add_overrides(*list, o.catalog.config);
   list->callback([&] {
     o.catalog.action = "list";
     exit = run_catalog(o.catalog);
@@ -132,6 +138,7 @@ void add_catalog(CLI::App& app, Options& o, int& exit) {
   auto* show = cmd->add_subcommand("show", "How one is read");
   show->add_option("resource", o.catalog.name, "Its name")->required();
   show->add_option("--output", o.catalog.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  add_overrides(*show, o.catalog.config);
   show->callback([&] {
     o.catalog.action = "show";
     exit = run_catalog(o.catalog);

@@ -76,7 +76,8 @@ struct TopicsOptions {
 };
 
 struct CatalogOptions {
-  std::string action;  ///< list, show
+  ConfigOptions config{"", {}};  ///< no file: the catalogue as it is built in
+  std::string action;            ///< list, show
   std::string name;
   std::string output = "table";
 };

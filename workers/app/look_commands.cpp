@@ -9,18 +9,19 @@
 
 namespace stsync::app {
 int run_check(const ConfigOptions& options) {
-  const auto config = load_config(options);
-  if (!config || !load_catalogue(*config)) return Exit::bad_config;
-  const auto cluster = sync::make_cluster(*config, "stsync-check");
+  const auto setup = load_setup(options);
+  if (!setup) return Exit::bad_config;
+  const auto& config = setup->config;
+  const auto cluster = sync::make_cluster(config, "stsync-check");
   const auto ok = cluster ? kafka::check_settings(*cluster) : core::Result<void>(core::fail(cluster.error()));
   if (!ok) {
     complain(ok.error().message());
     return Exit::bad_config;
   }
   std::size_t tenants = 0;
-  for (const auto& app : config->apps) tenants += app.tenants.size();
+  for (const auto& app : config.apps) tenants += app.tenants.size();
   complain(
-      fmt::format("{} is fine: {} apps, {} tenants ({})", options.file, config->apps.size(), tenants, kafka::library_version()));
+      fmt::format("{} is fine: {} apps, {} tenants ({})", options.file, config.apps.size(), tenants, kafka::library_version()));
   return Exit::ok;
 }
 

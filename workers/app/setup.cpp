@@ -1,16 +1,19 @@
 #include "app/setup.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
-#include <sstream>
+#include <filesystem>
 #include <thread>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "config/yaml.hpp"
+#include "sync/record_topics.hpp"
 #include "telemetry/log.hpp"
 
 extern char** environ;
@@ -44,37 +47,60 @@ Exit exit_code(const core::Error& error) {
   }
 }
 
-std::optional<config::Config> load_config(const ConfigOptions& options) {
+namespace {
+
+config::Loaded load_file(const ConfigOptions& options) {
   std::vector<std::string> environment;
   for (char** e = environ; *e != nullptr; ++e) environment.emplace_back(*e);
-  auto loaded = config::load(options.file, options.sets, environment);
-  for (const auto& problem : loaded.warnings) std::fprintf(stderr, "warning: %s\n", problem.text().c_str());
-  for (const auto& problem : loaded.errors) std::fprintf(stderr, "error: %s\n", problem.text().c_str());
-  if (!loaded.errors.empty()) {
-    complain(fmt::format("{} problem{} in the configuration", loaded.errors.size(), loaded.errors.size() == 1 ? "" : "s"));
-    return std::nullopt;
-  }
+  return config::load(options.file, options.sets, environment);
+}
+
+/// Whether there are none that forbid to go on.
+bool tell_problems(const std::vector<config::Problem>& errors, const std::vector<config::Problem>& warnings) {
+  for (const auto& problem : warnings) std::fprintf(stderr, "warning: %s\n", problem.text().c_str());
+  for (const auto& problem : errors) std::fprintf(stderr, "error: %s\n", problem.text().c_str());
+  if (!errors.empty()) complain(fmt::format("{} problem{} in the configuration", errors.size(), errors.size() == 1 ? "" : "s"));
+  return errors.empty();
+}
+
+/// Behind those of the configuration what is wrong with the overrides, by line.
+void add_in_order(std::vector<config::Problem>& to, std::vector<config::Problem> problems,
+                  const std::vector<config::Problem>& more) {
+  problems.insert(problems.end(), more.begin(), more.end());
+  std::sort(problems.begin(), problems.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.file, a.line, a.column, a.message) < std::tie(b.file, b.line, b.column, b.message);
+  });
+  to.insert(to.end(), problems.begin(), problems.end());
+}
+
+/// The text of the overrides; what hinders that goes to `report`, unless the configuration's own check has told it.
+std::string read_overrides(const config::Config& config, config::Report& report) {
+  std::string text;
+  const auto& file = config.catalogue_overrides;
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(file, ignored))
+    config::read_file(file, config::YamlLimits{}.bytes, text, {std::make_shared<config::Source>(config::Source{file, ""})}, report);
+  return text;
+}
+
+}  // namespace
+
+std::optional<config::Config> load_config(const ConfigOptions& options) {
+  auto loaded = load_file(options);
+  if (!tell_problems(loaded.errors, loaded.warnings)) return std::nullopt;
   return std::move(loaded.config);
 }
 
-std::optional<servicetitan::Catalogue> load_catalogue(const config::Config& config) {
-  std::string overrides;
-  if (!config.catalogue_overrides.empty()) {
-    std::ifstream in(config.catalogue_overrides, std::ios::binary);
-    if (!in) {
-      complain(fmt::format("catalogue.overrides: cannot read {}", config.catalogue_overrides));
-      return std::nullopt;
-    }
-    std::stringstream text;
-    text << in.rdbuf();
-    overrides = text.str();
-  }
-  auto catalogue = servicetitan::Catalogue::load(overrides, config.catalogue_overrides);
-  if (!catalogue) {
-    complain(catalogue.error().message());
-    return std::nullopt;
-  }
-  return std::move(*catalogue);
+std::optional<Setup> load_setup(const ConfigOptions& options) {
+  auto loaded = load_file(options);
+  config::Report report;
+  auto catalogue = servicetitan::Catalogue::read(read_overrides(loaded.config, report), loaded.config.catalogue_overrides);
+  sync::check_record_topics(loaded.config, catalogue, report);
+  sync::check_hash_key(loaded.config, catalogue, report);
+  add_in_order(loaded.errors, std::move(catalogue.errors), report.errors());
+  add_in_order(loaded.warnings, std::move(catalogue.warnings), report.warnings());
+  if (!tell_problems(loaded.errors, loaded.warnings)) return std::nullopt;
+  return Setup{std::move(loaded.config), std::move(catalogue.catalogue)};
 }
 
 core::Result<std::pair<std::string, std::int64_t>> choose_tenant(const config::Config& config, const std::string& app,

@@ -21,8 +21,14 @@ Exit exit_code(const core::Error& error);
 
 /// Loads, prints every problem to stderr; nothing when the configuration must not be used (exit 78).
 std::optional<config::Config> load_config(const ConfigOptions& options);
-/// The catalogue with the configuration's overrides; complains and returns nothing when they are wrong.
-std::optional<servicetitan::Catalogue> load_catalogue(const config::Config& config);
+
+/// A configuration and the catalogue with its overrides.
+struct Setup {
+  config::Config config;
+  servicetitan::Catalogue catalogue;
+};
+/// As load_config(), with the problems of the overrides and of the two together.
+std::optional<Setup> load_setup(const ConfigOptions& options);
 
 /// The app and tenant meant: those given, or the only ones configured. bad_data says what to add.
 core::Result<std::pair<std::string, std::int64_t>> choose_tenant(const config::Config& config, const std::string& app,

@@ -44,16 +44,14 @@ core::Result<std::vector<std::string>> expand(const servicetitan::Catalogue& cat
 }  // namespace
 
 int run_sync(const SyncOptions& o) {
-  const auto config = load_config(o.config);
-  if (!config) return Exit::bad_config;
-  const auto catalogue = load_catalogue(*config);
-  if (!catalogue) return Exit::bad_config;
-  const auto who = choose_tenant(*config, o.app, o.tenant);
+  const auto setup = load_setup(o.config);
+  if (!setup) return Exit::bad_config;
+  const auto who = choose_tenant(setup->config, o.app, o.tenant);
   if (!who) {
     complain(who.error().message());
     return exit_code(who.error());
   }
-  const auto resources = expand(*catalogue, o.resources);
+  const auto resources = expand(setup->catalogue, o.resources);
   if (!resources) {
     complain(resources.error().message());
     return exit_code(resources.error());
@@ -88,7 +86,7 @@ int run_sync(const SyncOptions& o) {
       return Exit::usage;
     }
   }
-  return send_commands(*config, commands, o.wait);
+  return send_commands(setup->config, commands, o.wait);
 }
 
 int run_control(const ControlOptions& o) {

@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
-#include <set>
 
 #include <fmt/format.h>
 
 #include "app/setup.hpp"
 #include "kafka/admin.hpp"
-#include "sync/names.hpp"
+#include "sync/record_topics.hpp"
 #include "sync/worker.hpp"
 
 namespace stsync::app {
@@ -36,11 +35,7 @@ std::vector<kafka::NewTopic> wanted_topics(const config::Config& config, const s
       {k.topics.webhooks, k.record_partitions, rf, kept(7)},
       {k.topics.dlq, k.record_partitions, rf, kept(14)},
   };
-  std::set<std::string> records;
-  for (const auto& [name, resource] : catalogue.all())
-    for (const auto& app : config.apps)
-      for (const auto& tenant : app.tenants) records.insert(sync::records_topic(k.topics, resource, tenant.environment));
-  for (const auto& name : records) out.push_back({name, k.record_partitions, rf, {}});
+  for (const auto& name : sync::record_topics(config, catalogue)) out.push_back({name, k.record_partitions, rf, {}});
   return out;
 }
 
@@ -67,11 +62,9 @@ std::string wrong_with(const kafka::NewTopic& wanted, const kafka::TopicInfo& fo
 }  // namespace
 
 int run_topics(const TopicsOptions& o) {
-  const auto config = load_config(o.config);
-  if (!config) return Exit::bad_config;
-  const auto catalogue = load_catalogue(*config);
-  if (!catalogue) return Exit::bad_config;
-  const auto cluster = sync::make_cluster(*config, "stsync-cli");
+  const auto setup = load_setup(o.config);
+  if (!setup) return Exit::bad_config;
+  const auto cluster = sync::make_cluster(setup->config, "stsync-cli");
   if (!cluster) {
     complain(cluster.error().message());
     return exit_code(cluster.error());
@@ -82,7 +75,7 @@ int run_topics(const TopicsOptions& o) {
   };
   auto admin = kafka::make_admin(*cluster);
   if (!admin) return fail(admin.error());
-  const auto wanted = wanted_topics(*config, *catalogue);
+  const auto wanted = wanted_topics(setup->config, setup->catalogue);
   std::vector<std::string> names;
   for (const auto& t : wanted) names.push_back(t.name);
   const auto found = (*admin)->describe(names, {"cleanup.policy"}, kTimeout);
@@ -94,7 +87,7 @@ int run_topics(const TopicsOptions& o) {
     if (it == found->end()) {
       missing.push_back(t);
       std::printf("%s %s\n", o.action == "check" ? "missing" : "create", describe(t).c_str());
-    } else if (const auto text = wrong_with(t, it->second, config->kafka); !text.empty()) {
+    } else if (const auto text = wrong_with(t, it->second, setup->config.kafka); !text.empty()) {
       ++wrong;
       std::printf("wrong %s %s\n", t.name.c_str(), text.c_str());
     }

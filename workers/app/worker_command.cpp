@@ -49,22 +49,21 @@ bool supported(const config::Config& config) {
 }  // namespace
 
 int run_worker(const ConfigOptions& options) {
-  const auto config = load_config(options);
-  if (!config) return Exit::bad_config;
-  if (!supported(*config)) return Exit::bad_config;
-  const auto catalogue = load_catalogue(*config);
-  if (!catalogue) return Exit::bad_config;
-  const auto instance = instance_id(*config);
+  const auto setup = load_setup(options);
+  if (!setup) return Exit::bad_config;
+  const auto& config = setup->config;
+  if (!supported(config)) return Exit::bad_config;
+  const auto instance = instance_id(config);
   if (!instance) {
     complain(instance.error().message());
     return exit_code(instance.error());
   }
-  telemetry::log_start(config->telemetry.log_format, config->telemetry.log_level);
-  telemetry::Metrics metrics(config->telemetry.tenant_label);
+  telemetry::log_start(config.telemetry.log_format, config.telemetry.log_level);
+  telemetry::Metrics metrics(config.telemetry.tenant_label);
   auto rng = core::Rng::from_system();
   const auto code = run_loop(
       [&](boost::asio::io_context& loop, core::Clock& clock, core::StopToken stop) -> boost::asio::awaitable<int> {
-        sync::Worker worker(loop.get_executor(), clock, rng, *config, *catalogue, metrics, *instance);
+        sync::Worker worker(loop.get_executor(), clock, rng, config, setup->catalogue, metrics, *instance);
         const auto result = co_await worker.run(stop);
         if (result) co_return static_cast<int>(Exit::ok);
         telemetry::log(telemetry::Level::error, "worker_ended", result.error().message(),
@@ -72,7 +71,7 @@ int run_worker(const ConfigOptions& options) {
         complain(result.error().message());
         co_return static_cast<int>(exit_code(result.error()));
       },
-      config->worker.drain_timeout);
+      config.worker.drain_timeout);
   telemetry::log_shutdown();
   return code;
 }

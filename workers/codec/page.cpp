@@ -1,17 +1,14 @@
 #include "codec/page.hpp"
 
-#include <array>
-#include <bit>
-#include <cstring>
+#include <algorithm>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 #include <fmt/format.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 #include <simdjson.h>
 
+#include "codec/json_walk.hpp"
+#include "codec/redact.hpp"
 #include "core/text.hpp"
 
 namespace stsync::codec {
@@ -19,177 +16,50 @@ namespace {
 
 using core::ErrorKind;
 
-bool digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
-bool hex_digit(char c) { return digit(c) || static_cast<unsigned char>((c | 32) - 'a') < 6; }
-
-/// The grammar of RFC 8259 over one buffer. Each function stands at its value and leaves behind it; false leaves `at` at the
-/// offending byte. No recursion: nesting is a stack of bits.
-class Cursor {
+/// Names of members at the top level of rows. Rows mostly have the same ones in the same order, so that most names are
+/// compared with one other.
+class NameSampler {
  public:
-  explicit Cursor(std::string_view text) : begin(text.data()), at(text.data()), end(text.data() + text.size()) {}
-
-  const char* begin;
-  const char* at;
-  const char* end;
-
-  bool more() const { return at < end; }
-  void blanks() {
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
+  explicit NameSampler(std::vector<std::string>& names) : names_(names) {}
+  /// Before a row: whether its names are wanted.
+  bool begin(std::size_t row) {
+    next_ = in_row_ = 0;
+    row_ = row;
+    if (row == 0) names_.reserve(64);
+    return row % kEveryRow == 0;
   }
-  bool take(char c) {
-    if (at >= end || *at != c) return false;
-    ++at;
-    return true;
-  }
-  bool word(std::string_view w) {
-    if (static_cast<std::size_t>(end - at) < w.size() || std::memcmp(at, w.data(), w.size()) != 0) return false;
-    at += w.size();
-    return true;
-  }
-  bool digits() {
-    if (at >= end || !digit(*at)) return false;
-    while (at < end && digit(*at)) ++at;
-    return true;
-  }
-  bool number() {
-    take('-');
-    if (!take('0') && !digits()) return false;
-    if (take('.') && !digits()) return false;
-    if (at < end && (*at == 'e' || *at == 'E')) {
-      ++at;
-      if (at < end && (*at == '+' || *at == '-')) ++at;
-      if (!digits()) return false;
+  void name(std::string_view raw) {
+    raw = raw.substr(0, kLongestName);
+    if (next_ < names_.size() && names_[next_] == raw) {
+      ++next_;
+      return;
     }
+    if (++in_row_ > kMostNames) return;
+    if (row_ == 0 && names_.size() < kMostNames) {  // nothing to compare with, and a search for each name would cost most of all
+      names_.emplace_back(raw);
+      next_ = names_.size();
+      return;
+    }
+    const auto at = std::find(names_.begin(), names_.end(), raw);
+    next_ = static_cast<std::size_t>(at - names_.begin()) + 1;
+    if (at == names_.end() && names_.size() < kMostNames) names_.emplace_back(raw);
+  }
+  /// Behind a row: whether it has a number of members that no row before had.
+  bool odd(std::size_t members) {
+    if (members == last_count_) return false;
+    last_count_ = members;
+    if (std::find(counts_.begin(), counts_.end(), members) != counts_.end() || counts_.size() >= kMostCounts) return false;
+    counts_.push_back(members);
     return true;
-  }
-  /// Stands behind the opening quote, leaves behind the closing one.
-  bool string_rest() {
-    for (;;) {
-      skip_plain();
-      if (at >= end) return false;
-      if (*at == '"') {
-        ++at;
-        return true;
-      }
-      if (*at != '\\' || !escape()) return false;
-    }
-  }
-  bool scalar() {
-    if (at >= end) return false;
-    switch (*at) {
-      case '"':
-        ++at;
-        return string_rest();
-      case 't':
-        return word("true");
-      case 'f':
-        return word("false");
-      case 'n':
-        return word("null");
-      default:
-        return number();
-    }
   }
 
  private:
-  /// Moves to the next quote, backslash or control character, 16 bytes a step.
-  void skip_plain() {
-#if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i slash = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x1f);
-    while (end - at >= 16) {
-      __m128i v;
-      std::memcpy(&v, at, sizeof v);
-      const auto special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-                                        _mm_cmpeq_epi8(_mm_min_epu8(control, v), v));
-      const auto mask = static_cast<unsigned>(_mm_movemask_epi8(special));
-      if (mask != 0) {
-        at += std::countr_zero(mask);
-        return;
-      }
-      at += 16;
-    }
-#endif
-    while (at < end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) >= 0x20) ++at;
-  }
-  bool escape() {
-    if (end - at < 2) return false;
-    switch (at[1]) {
-      case '"':
-      case '\\':
-      case '/':
-      case 'b':
-      case 'f':
-      case 'n':
-      case 'r':
-      case 't':
-        at += 2;
-        return true;
-      case 'u':
-        if (end - at < 6) return false;
-        for (int i = 2; i < 6; ++i)
-          if (!hex_digit(at[i])) return false;
-        at += 6;
-        return true;
-      default:
-        return false;
-    }
-  }
+  static constexpr std::size_t kMostCounts = 16;
+  std::vector<std::string>& names_;
+  std::vector<std::size_t> counts_;
+  std::size_t last_count_ = SIZE_MAX;
+  std::size_t row_ = 0, next_ = 0, in_row_ = 0;
 };
-
-/// Walks one value of any kind; `on_member(name, value)` sees the members of the outermost object.
-template <class OnMember>
-bool walk(Cursor& c, unsigned max_depth, OnMember&& on_member) {
-  std::array<bool, 1024> is_object;  // only [0, depth) is ever read
-  unsigned depth = 0;
-  std::string_view name;
-  const char* member = nullptr;  // where the value of an outermost member starts
-  for (;;) {
-    c.blanks();  // at a value
-    if (!c.more()) return false;
-    bool opened = false;
-    if (*c.at == '{' || *c.at == '[') {
-      if (depth >= max_depth) return false;
-      is_object[depth++] = *c.at == '{';
-      ++c.at;
-      c.blanks();
-      opened = !(c.more() && *c.at == (is_object[depth - 1] ? '}' : ']'));
-    } else if (!c.scalar()) {
-      return false;
-    }
-    if (!opened) {  // behind a scalar, or before the end of an empty container
-      for (;;) {
-        const bool container_end = depth > 0 && c.more() && (c.blanks(), c.more()) && *c.at == (is_object[depth - 1] ? '}' : ']');
-        if (member != nullptr && depth == 1) {
-          auto* value_end = c.at;
-          while (value_end > member &&
-                 (value_end[-1] == ' ' || value_end[-1] == '\n' || value_end[-1] == '\r' || value_end[-1] == '\t'))
-            --value_end;
-          on_member(name, std::string_view(member, static_cast<std::size_t>(value_end - member)));
-          member = nullptr;
-        }
-        if (!container_end) break;
-        ++c.at;
-        --depth;
-      }
-      if (depth == 0) return true;
-      c.blanks();
-      if (!c.take(',')) return false;
-      c.blanks();
-    }
-    if (is_object[depth - 1]) {
-      if (!c.take('"')) return false;
-      const char* start = c.at;
-      if (!c.string_rest()) return false;
-      if (depth == 1) name = {start, static_cast<std::size_t>(c.at - start - 1)};
-      c.blanks();
-      if (!c.take(':')) return false;
-      c.blanks();
-      if (depth == 1) member = c.at;
-    }
-  }
-}
 
 class PageCutter {
  public:
@@ -293,14 +163,29 @@ class PageCutter {
     if (!c_.more() || (*c_.at != '{' && !of_any_kind)) return refuse("a record that is not an object");
     const char* start = c_.at;
     Record record;
+    const bool named = fields_.names && names_.begin(page_.records.size());
+    std::size_t members = 0;
     const bool ok = walk(c_, kMaxDepth - 2, [&](std::string_view name, std::string_view value) {
+      ++members;
+      if (named) names_.name(name);
       if (name == key_name_) record.key = slice(inner(value, fields_.key));
       if (name == modified_name_) record.modified = slice(inner(value, fields_.modified));
     });
     if (!ok) return false;
+    if (fields_.names && names_.odd(members) && !named) name_all(start);
+    record.size = published({start, static_cast<std::size_t>(c_.at - start)});
     record.bytes = slice({start, static_cast<std::size_t>(c_.at - start)});
     page_.records.push_back(record);
     return true;
+  }
+
+  void name_all(const char* record) {
+    Cursor again({record, static_cast<std::size_t>(c_.at - record)});
+    walk(again, kMaxDepth - 2, [this](std::string_view name, std::string_view) { names_.name(name); });
+  }
+
+  std::uint32_t published(std::string_view record) const {
+    return static_cast<std::uint32_t>(fields_.redactor ? fields_.redactor->size(record) : record.size());
   }
 
   /// The rest of a path inside the member that its first name has led to.
@@ -319,6 +204,7 @@ class PageCutter {
   std::string_view key_name_, modified_name_;
   Cursor c_;
   Page page_;
+  NameSampler names_{page_.names};
   const char* problem_ = "not valid JSON";
 };
 

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,8 @@
 #include "core/error.hpp"
 
 namespace stsync::codec {
+
+class Redactor;
 
 /// Bytes of a body: views would not survive the body being moved.
 struct Slice {
@@ -25,6 +28,7 @@ struct Record {
   Slice bytes;
   Slice key;
   Slice modified;
+  std::uint32_t size = 0;  ///< bytes as it is to be published
 };
 
 /// A page as received, checked from its first to its last byte (RFC 8259 and UTF-8) and cut into the exact bytes of its records.
@@ -34,6 +38,9 @@ struct Page {
   bool has_data = false;  ///< there are rows: "data" is an array, or the body is one
   bool bare = false;      ///< no envelope
   Slice has_more, continue_from, page, page_size, total_count;
+  /// Names of members at the top level of rows, raw, where they were asked for (a few may repeat): of every kEveryRow-th row, and
+  /// of the first row of each number of members. At most kMostNames, of each the first kLongestName bytes.
+  std::vector<std::string> names;
 };
 
 /// What a body should look like.
@@ -48,10 +55,15 @@ struct RecordFields {
   std::string key = "id";
   std::string modified = "modifiedOn";
   BodyShape shape = BodyShape::rows;
-  bool any_record = false;  ///< rows need not be objects (reports: arrays)
+  bool any_record = false;                     ///< rows need not be objects (reports: arrays)
+  bool names = false;                          ///< whether to tell names of members
+  std::shared_ptr<const Redactor> redactor{};  ///< what changes records before they are published; null: nothing
 };
 
 inline constexpr unsigned kMaxDepth = 128;
+inline constexpr std::size_t kEveryRow = 16;
+inline constexpr std::size_t kMostNames = 500;
+inline constexpr std::size_t kLongestName = 256;
 
 /// One pass over the body, no copies. `malformed` with the byte offset for anything that is not JSON, nests deeper than
 /// kMaxDepth, has rows that are not objects, is not of the shape asked for, or repeats an envelope member it uses. A bare array

@@ -14,6 +14,8 @@
 namespace stsync::config {
 namespace {
 
+constexpr std::size_t kShortestKey = 16;  ///< bytes
+
 void check_environment(const Environment& env, Reader& reader) {
   const auto path = "environments." + env.name;
   const auto check_url = [&](const char* key, const std::string& text, bool wants_path) {
@@ -50,6 +52,21 @@ void check_worker(const Worker& worker, Reader& reader) {
                         fmt::format("worker.spool_dir: found '{}', expected a directory that can be written to", worker.spool_dir));
 }
 
+/// A key that cannot be read must end the start, not publish hashes that can be guessed.
+void check_hash_key(const SecretRef& key, Reader& reader) {
+  if (!key.set()) return;
+  const auto where = reader.place("catalogue.hash_key_file");
+  if (!key.file.empty() && !key.value.empty())
+    return reader.report.error(where, "catalogue: found hash_key and hash_key_file, expected one of them");
+  if (!key.value.empty())
+    reader.report.warn(reader.place("catalogue.hash_key"), "catalogue.hash_key: a secret in the configuration; use hash_key_file");
+  const auto text = key.read();
+  if (!text) return reader.report.error(where, "catalogue.hash_key_file: " + text.error().message());
+  if (text->reveal().size() < kShortestKey)
+    reader.report.warn(where, fmt::format("catalogue.hash_key_file: {} bytes can be guessed, use {} random ones at least",
+                                          text->reveal().size(), kShortestKey));
+}
+
 void check_listen(const std::string& address, const std::string& path, Reader& reader) {
   if (!parse_host_port(address, true, true))
     reader.report.error(reader.place(path), fmt::format("{}: found '{}', expected ADDRESS:PORT", path, address));
@@ -78,6 +95,7 @@ void check_config(const Config& config, Reader& reader) {
   check_apps(config, reader);
   check_limits_store(config.limits_store, reader);
   check_file(config.catalogue_overrides, "catalogue.overrides", reader);
+  check_hash_key(config.catalogue_hash_key, reader);
   check_worker(config.worker, reader);
   check_listen(config.webhook.listen, "webhook.listen", reader);
   if (config.webhook.tls) {

@@ -116,6 +116,7 @@ struct Config {
   std::string limits_store = "local";     ///< local or redis://…
   int expected_workers = 1;
   std::string catalogue_overrides;  ///< a file; empty: none
+  SecretRef catalogue_hash_key;     ///< of hash_fields; not set: plain hashes
   Worker worker;
   Webhook webhook;
   bool cloudevents = false;

@@ -154,6 +154,7 @@ Table<Config> make_config_table() {
                  "Without a shared store an app-wide limit is divided by this number.");
   Table<Config> catalogue("Which resources there are.");
   catalogue.path("overrides", &Config::catalogue_overrides, "YAML file that changes entries of the built-in catalogue.");
+  catalogue.secret("hash_key", &Config::catalogue_hash_key, "the key of hash_fields: with it they are HMAC-SHA-256");
   Table<Config> records("The form of records.");
   records.boolean("cloudevents", &Config::cloudevents, "Adds CloudEvents headers (ce_…) to each record.");
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "config/shape.hpp"
@@ -153,15 +155,29 @@ std::string path_of(const std::string& path, const FieldShape& field) {
   return name;
 }
 
-void table(const std::string& path, const ObjectShape& shape, std::string& out) {
-  out += fmt::format("\n## {}\n\n{}\n\n| key | value | default | meaning |\n|---|---|---|---|\n",
-                     path.empty() ? "(top level)" : "`" + path + "`", shape.title);
+/// A mapping that the page holds already.
+struct Told {
+  std::vector<std::string> names;
+  std::string path;
+};
+
+void table(const std::string& path, const ObjectShape& shape, std::vector<Told>& told, std::string& out) {
+  out += fmt::format("\n## {}\n\n{}\n", path.empty() ? "(top level)" : "`" + path + "`", shape.title);
+  std::vector<std::string> names;
+  for (const auto& field : shape.fields) names.push_back(field.name);
+  const auto same = std::find_if(told.begin(), told.end(), [&](const Told& t) { return t.names == names; });
+  if (same != told.end()) {
+    out += fmt::format("The keys of `{}`.\n", same->path);
+    return;
+  }
+  told.push_back({std::move(names), path});
+  out += "\n| key | value | default | meaning |\n|---|---|---|---|\n";
   for (const auto& field : shape.fields) {
     const auto fallback = field.required ? "required" : field.fallback.empty() ? "" : "`" + field.fallback + "`";
     out += fmt::format("| `{}` | {} | {} | {} |\n", field.name, escaped(expectation(field.value)), fallback, escaped(field.help));
   }
   for (const auto& field : shape.fields)
-    if (is_nested(field.value)) table(path_of(path, field), *field.value.object, out);
+    if (is_nested(field.value)) table(path_of(path, field), *field.value.object, told, out);
 }
 
 }  // namespace
@@ -179,7 +195,13 @@ std::string reference_markdown(const ObjectShape& shape) {
       "elements\n"
       "of lists are counted from 0, a dot inside a key is written `\\.`, and a value that begins with `[` or `{` is read as YAML.\n"
       "Options win over variables, variables over the file.\n";
-  table("", shape, out);
+  return out + reference_tables(shape);
+}
+
+std::string reference_tables(const ObjectShape& shape) {
+  std::string out;
+  std::vector<Told> told;
+  table("", shape, told, out);
   return out;
 }
 

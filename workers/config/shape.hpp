@@ -107,5 +107,7 @@ std::string expectation(const ValueShape& shape);
 std::string json_schema(const ObjectShape& shape);
 /// A Markdown page: one table a mapping.
 std::string reference_markdown(const ObjectShape& shape);
+/// One table a mapping, Markdown: the reference of any file that a table reads.
+std::string reference_tables(const ObjectShape& shape);
 
 }  // namespace stsync::config

@@ -300,6 +300,7 @@ Table<T>& Table<T>::object_map(std::string name, std::map<std::string, U> T::* m
           auto& element = (target.*member)[node.keys[i].name];
           element.*key = node.keys[i].name;
           inner.read(node.items[i], element, reader);
+          reader.note(node.keys[i].where);  // what is wrong with it as a whole is best shown at its name
         }
       },
       [inner, member](const T& target) {

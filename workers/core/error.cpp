@@ -7,30 +7,19 @@
 
 namespace stsync::core {
 namespace {
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 24> kNames{{
-    {ErrorKind::cancelled, "cancelled"},
-    {ErrorKind::timeout, "timeout"},
-    {ErrorKind::network, "network"},
-    {ErrorKind::tls, "tls"},
-    {ErrorKind::protocol, "protocol"},
-    {ErrorKind::too_large, "too_large"},
-    {ErrorKind::throttled, "throttled"},
-    {ErrorKind::unauthorized, "unauthorized"},
-    {ErrorKind::forbidden, "forbidden"},
-    {ErrorKind::not_found, "not_found"},
-    {ErrorKind::bad_request, "bad_request"},
-    {ErrorKind::maintenance, "maintenance"},
-    {ErrorKind::server, "server"},
-    {ErrorKind::malformed, "malformed"},
-    {ErrorKind::no_progress, "no_progress"},
-    {ErrorKind::unstable_list, "unstable_list"},
-    {ErrorKind::restarted, "restarted"},
-    {ErrorKind::unsupported, "unsupported"},
-    {ErrorKind::broker, "broker"},
-    {ErrorKind::fenced, "fenced"},
-    {ErrorKind::doubt, "doubt"},
-    {ErrorKind::bad_data, "bad_data"},
-    {ErrorKind::bad_config, "bad_config"},
+constexpr std::array<std::pair<ErrorKind, std::string_view>, 25> kNames{{
+    {ErrorKind::cancelled, "cancelled"},     {ErrorKind::timeout, "timeout"},
+    {ErrorKind::network, "network"},         {ErrorKind::tls, "tls"},
+    {ErrorKind::protocol, "protocol"},       {ErrorKind::too_large, "too_large"},
+    {ErrorKind::throttled, "throttled"},     {ErrorKind::unauthorized, "unauthorized"},
+    {ErrorKind::forbidden, "forbidden"},     {ErrorKind::not_found, "not_found"},
+    {ErrorKind::bad_request, "bad_request"}, {ErrorKind::maintenance, "maintenance"},
+    {ErrorKind::server, "server"},           {ErrorKind::malformed, "malformed"},
+    {ErrorKind::no_progress, "no_progress"}, {ErrorKind::unstable_list, "unstable_list"},
+    {ErrorKind::restarted, "restarted"},     {ErrorKind::unknown_resource, "unknown_resource"},
+    {ErrorKind::unsupported, "unsupported"}, {ErrorKind::broker, "broker"},
+    {ErrorKind::fenced, "fenced"},           {ErrorKind::doubt, "doubt"},
+    {ErrorKind::bad_data, "bad_data"},       {ErrorKind::bad_config, "bad_config"},
     {ErrorKind::internal, "internal"},
 }};
 }  // namespace

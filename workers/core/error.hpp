@@ -11,30 +11,31 @@ namespace stsync::core {
 /// What went wrong, as far as anybody has to decide about it: the kind is at once the retry decision, the metric label and the
 /// `code` of a failed job. The set is bounded; texts go into Error::message().
 enum class ErrorKind {
-  cancelled,      ///< we were asked to stop; nothing is wrong
-  timeout,        ///< a deadline of ours passed
-  network,        ///< resolve, connect, reset, end of stream
-  tls,            ///< handshake, certificate or host name
-  protocol,       ///< the peer does not speak HTTP as it should
-  too_large,      ///< a body, header or record above its limit
-  throttled,      ///< 429
-  unauthorized,   ///< 401, or the token endpoint refuses the client
-  forbidden,      ///< 403: scope or module not granted
-  not_found,      ///< 404, or no such job, resource or topic
-  bad_request,    ///< 400, 422: repeating will not help
-  maintenance,    ///< 409 while the vendor works on the service
-  server,         ///< 5xx
-  malformed,      ///< a body that is not what the endpoint promises
-  no_progress,    ///< the same continuation token again and again, endless empty pages
-  unstable_list,  ///< a list that changes faster than it can be read
-  restarted,      ///< a snapshot whose memory died with its worker: it runs again as a new job
-  unsupported,    ///< a known request that this version does not do
-  broker,         ///< Kafka is away or refuses; it may come back
-  fenced,         ///< another worker owns this partition or identity now
-  doubt,          ///< a commit whose outcome is unknown
-  bad_data,       ///< a command or record that can never be used
-  bad_config,     ///< the configuration or the environment is wrong
-  internal,       ///< a bug of ours
+  cancelled,         ///< we were asked to stop; nothing is wrong
+  timeout,           ///< a deadline of ours passed
+  network,           ///< resolve, connect, reset, end of stream
+  tls,               ///< handshake, certificate or host name
+  protocol,          ///< the peer does not speak HTTP as it should
+  too_large,         ///< a body, header or record above its limit
+  throttled,         ///< 429
+  unauthorized,      ///< 401, or the token endpoint refuses the client
+  forbidden,         ///< 403: scope or module not granted
+  not_found,         ///< 404, or no such job, resource or topic
+  bad_request,       ///< 400, 422: repeating will not help
+  maintenance,       ///< 409 while the vendor works on the service
+  server,            ///< 5xx
+  malformed,         ///< a body that is not what the endpoint promises
+  no_progress,       ///< the same continuation token again and again, endless empty pages
+  unstable_list,     ///< a list that changes faster than it can be read
+  restarted,         ///< a snapshot whose memory died with its worker: it runs again as a new job
+  unknown_resource,  ///< a resource, or an endpoint of one, that the catalogue does not have (any more)
+  unsupported,       ///< a known request that this version does not do
+  broker,            ///< Kafka is away or refuses; it may come back
+  fenced,            ///< another worker owns this partition or identity now
+  doubt,             ///< a commit whose outcome is unknown
+  bad_data,          ///< a command or record that can never be used
+  bad_config,        ///< the configuration or the environment is wrong
+  internal,          ///< a bug of ours
 };
 
 /// The stable lower-case name of a kind (metric label, status code).

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 #include <vector>
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 namespace stsync::core {
 namespace {
@@ -53,6 +55,17 @@ std::optional<minutes> take_zone(std::string_view& s) {
   const auto m = take_digits(s, 2);
   if (!m || *h > 23 || *m > 59) return std::nullopt;
   return minutes(sign * (*h * 60 + *m));
+}
+
+std::string hex(std::span<const unsigned char> bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  out.reserve(2 * bytes.size());
+  for (const auto byte : bytes) {
+    out += kDigits[byte >> 4U];
+    out += kDigits[byte & 15U];
+  }
+  return out;
 }
 
 }  // namespace
@@ -115,9 +128,16 @@ std::string sha256_hex(std::string_view a, std::string_view b) {
   EVP_DigestUpdate(ctx, b.data(), b.size());
   EVP_DigestFinal_ex(ctx, digest.data(), &size);
   EVP_MD_CTX_free(ctx);
-  std::string out;
-  for (unsigned int i = 0; i < size; ++i) out += fmt::format("{:02x}", digest[i]);
-  return out;
+  return hex({digest.data(), size});
+}
+
+std::string hmac_sha256_hex(const Secret& key, std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  const auto& k = key.reveal();
+  HMAC(EVP_sha256(), k.data(), static_cast<int>(k.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+       digest.data(), &size);
+  return hex({digest.data(), size});
 }
 
 std::string printable(std::string_view text, std::size_t limit) {

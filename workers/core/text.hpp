@@ -6,6 +6,7 @@
 
 #include "core/clock.hpp"
 #include "core/rng.hpp"
+#include "core/secret.hpp"
 
 namespace stsync::core {
 
@@ -23,6 +24,9 @@ std::string uuid7(WallTime now, Rng& rng);
 
 /// Lower-case hex of SHA-256 over the concatenation of `a` and `b`.
 std::string sha256_hex(std::string_view a, std::string_view b = {});
+
+/// Lower-case hex of HMAC-SHA-256 of `text`.
+std::string hmac_sha256_hex(const Secret& key, std::string_view text);
 
 /// Text for a log or an error: control characters and bytes that are not ASCII shown as \xNN, cut at `limit` with "…".
 std::string printable(std::string_view text, std::size_t limit = 200);

@@ -97,11 +97,12 @@ std::unique_ptr<Crawl> make_ids_crawl(Target target, const v1::IdsState& state, 
 /// Stretches of time, oldest first.
 std::unique_ptr<Crawl> make_period_crawl(Target target, const v1::PeriodState& state);
 
-/// The rows of every parent.
-std::unique_ptr<Crawl> make_fanout_crawl(const Catalogue& catalogue, Target target, const v1::FanoutState& state);
+/// The rows of every parent. Errors of make_crawl(), for the parents.
+core::Result<std::unique_ptr<Crawl>> make_fanout_crawl(const Catalogue& catalogue, Target target, const v1::FanoutState& state);
 
-/// The crawl of a job from what its plan or its journal says. `state.role` names the endpoint.
-std::unique_ptr<Crawl> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
-                                  const v1::Sync& sync);
+/// The crawl of a job from what its plan or its journal says. `state.role` names the endpoint. unknown_resource: the catalogue does
+/// not have what the state is of; it was journalled by another version of the program, or with other overrides.
+core::Result<std::unique_ptr<Crawl>> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
+                                                const v1::Sync& sync);
 
 }  // namespace stsync::servicetitan

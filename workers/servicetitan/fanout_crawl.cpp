@@ -16,10 +16,8 @@ using core::ErrorKind;
 /// anew.
 class FanoutCrawl final : public Crawl {
  public:
-  FanoutCrawl(const Catalogue& catalogue, Target target, v1::FanoutState state)
-      : catalogue_(catalogue), target_(std::move(target)), state_(std::move(state)) {
-    parents_ = make_crawl(catalogue_, parent_resource(), state_.parents(), {});
-  }
+  FanoutCrawl(Target target, v1::FanoutState state, std::unique_ptr<Crawl> parents)
+      : target_(std::move(target)), state_(std::move(state)), parents_(std::move(parents)) {}
 
   Request next() const override { return child_ ? child_->next() : parents_->next(); }
 
@@ -64,8 +62,6 @@ class FanoutCrawl final : public Crawl {
     std::string key;  ///< of the last of them
     Parameters parameters;
   };
-
-  const Resource& parent_resource() const { return *catalogue_.find(target_.endpoint->parent); }
 
   core::Result<Step> on_parents(const PageView& view) {
     auto step = parents_->on_page(view);
@@ -167,7 +163,6 @@ class FanoutCrawl final : public Crawl {
     step.done = parents_end_;
   }
 
-  const Catalogue& catalogue_;
   const Target target_;
   v1::FanoutState state_;
   std::unique_ptr<Crawl> parents_, child_;
@@ -178,8 +173,12 @@ class FanoutCrawl final : public Crawl {
 
 }  // namespace
 
-std::unique_ptr<Crawl> make_fanout_crawl(const Catalogue& catalogue, Target target, const v1::FanoutState& state) {
-  return std::make_unique<FanoutCrawl>(catalogue, std::move(target), state);
+core::Result<std::unique_ptr<Crawl>> make_fanout_crawl(const Catalogue& catalogue, Target target, const v1::FanoutState& state) {
+  const auto* parent = catalogue.find(target.endpoint->parent);
+  if (parent == nullptr) return core::fail(ErrorKind::unknown_resource, fmt::format("{} has no parents", target.resource->name));
+  auto parents = make_crawl(catalogue, *parent, state.parents(), {});
+  if (!parents) return parents;
+  return std::make_unique<FanoutCrawl>(std::move(target), state, std::move(*parents));
 }
 
 }  // namespace stsync::servicetitan

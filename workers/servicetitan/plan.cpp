@@ -73,6 +73,12 @@ v1::CrawlState begin_fanout(const Catalogue& catalogue, const Endpoint& e, std::
   return out;
 }
 
+/// Where an incremental begins. Of a list nothing is read again before there is something new: its watermark would go backwards.
+std::int64_t look_back(const Resource& resource, const Endpoint& e, std::int64_t watermark, std::int64_t to) {
+  const bool anything = e.period || watermark < to;
+  return anything ? std::max<std::int64_t>(1, watermark - ms(resource.look_back)) : watermark;
+}
+
 Result<Plan> plan_ids(const PlanInput& in) {
   const auto* e = by_id(in.resource);
   Plan out;
@@ -163,7 +169,7 @@ Result<Plan> plan(const PlanInput& in) {
     if (!has_cursor || overdue) out.mode = v1::full;
   }
   std::int64_t from = 0, to = in.settled_ms;
-  if (out.mode == v1::incremental) from = in.stream.watermark_ms();
+  if (out.mode == v1::incremental) from = look_back(in.resource, e, in.stream.watermark_ms(), to);
   if (out.mode == v1::window) {
     from = ms(in.sync.from());
     to = std::min(ms(in.sync.to()), in.settled_ms);
@@ -197,13 +203,38 @@ std::unique_ptr<Crawl> make_unit(Target target, const v1::CrawlState& state) {
   }
 }
 
-std::unique_ptr<Crawl> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
-                                  const v1::Sync& sync) {
+namespace {
+
+/// Whether an endpoint of the catalogue is still what a journalled state says of it.
+bool fits(const Endpoint& e, const v1::CrawlState& state) {
+  const auto period_fits = [&e](const v1::PeriodState& period) {
+    const auto variants = static_cast<std::int64_t>(e.variants.size());
+    return e.period && (e.vary.empty() || (period.variant() >= 0 && period.variant() < variants));
+  };
+  switch (state.kind_case()) {
+    case v1::CrawlState::kPeriod:
+      return period_fits(state.period());
+    case v1::CrawlState::kFanout:  // and of its child, where that is under way
+      return e.role == Role::children && (!state.fanout().has_child() || fits(e, state.fanout().child()));
+    case v1::CrawlState::kIds:
+      return !state.ids().has_inner() || fits(e, state.ids().inner());
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Crawl>> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
+                                          const v1::Sync& sync) {
   auto role = state.has_feed() ? Role::export_feed : Role::list;
   for (const auto r : kRoles)
     if (state.role() == to_string(r)) role = r;
   const auto* endpoint = resource.endpoint(role);
-  core::check(endpoint != nullptr, "a crawl of an endpoint that the catalogue lacks");
+  if (endpoint == nullptr || !fits(*endpoint, state))
+    return core::fail(ErrorKind::unknown_resource,
+                      fmt::format("{} has no endpoint '{}' as it had when the job was begun (see: stsync catalog show)",
+                                  resource.name, to_string(role)));
   Target target{&resource, endpoint, {}};
   switch (state.kind_case()) {
     case v1::CrawlState::kFeed: {

@@ -55,6 +55,20 @@ void append_hash(std::string& out, std::string_view bytes) {
   out += std::string_view(core::sha256_hex(bytes)).substr(0, 32);
 }
 
+std::string_view RecordContext::published(std::string_view record, std::string& scratch) const {
+  if (!redactor) return record;
+  scratch.clear();
+  redactor->append(scratch, record);
+  return scratch;
+}
+
+std::vector<std::string> KeySpec::fields() const {
+  std::vector<std::string> out;
+  for (const auto& part : parts_)
+    if (part.kind == Part::Kind::field) out.push_back(part.name);
+  return out;
+}
+
 KeySpec::KeySpec(std::string text) : text_(std::move(text)) {
   core::check(valid(text_), "a key that the catalogue should have refused");
   each_part(text_, [this](std::string_view part) {
@@ -88,7 +102,7 @@ void KeySpec::append(std::string& out, std::string_view body, const codec::Recor
     if (key_text(record.key.in(body), text))
       out += text;
     else
-      append_hash(out, bytes);
+      append_hash(out, context.published(bytes, text));
     return;
   }
   const auto row = context.first_row + static_cast<std::int64_t>(row_on_page);
@@ -96,7 +110,8 @@ void KeySpec::append(std::string& out, std::string_view body, const codec::Recor
     if (out.size() > start) out += '/';
     if (append_part(out, part, bytes, row, context)) continue;
     out.resize(start);
-    return append_hash(out, bytes);
+    std::string scratch;
+    return append_hash(out, context.published(bytes, scratch));
   }
 }
 
@@ -109,9 +124,11 @@ bool KeySpec::append_part(std::string& out, const Part& part, std::string_view b
     case Part::Kind::literal:
       out += part.name;
       return true;
-    case Part::Kind::hash:
-      append_hash(out, bytes);
+    case Part::Kind::hash: {
+      std::string scratch;
+      append_hash(out, context.published(bytes, scratch));
       return true;
+    }
     case Part::Kind::parameter: {
       const auto at = std::find_if(context.parameters.begin(), context.parameters.end(),
                                    [&part](const auto& p) { return p.first == part.name || p.first == "@" + part.name; });

@@ -85,6 +85,9 @@ struct Resource {
   std::string modified = "modifiedOn";  ///< field with the time of the last change, may be "a.b"; empty: there is none
   bool modified_nullable = false;
   bool explicit_only = false;  ///< a twin, a lookup, files: for those who name it
+  std::string topic;           ///< of its records, with placeholders, instead of kafka.topics.records; empty: that
+  core::Duration look_back{};  ///< how long before its watermark an incremental begins
+  std::vector<std::string> drop_fields, hash_fields;  ///< paths of codec::Redactor: records are published without them
   std::string first_spec, last_spec;
   std::vector<std::string> quirks;
   std::vector<Endpoint> endpoints;  ///< at most one of a role

@@ -1,6 +1,7 @@
 #include "sync/job.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -28,11 +29,12 @@ constexpr std::size_t kCopies = 2;
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
 constexpr std::size_t kRecordOverhead = 512;
 
-RecordOrigin make_origin(const config::Config& config, const servicetitan::Resource& resource, const tokens::Account& account,
+RecordOrigin make_origin(const JobContext& context, const servicetitan::Resource& resource, const tokens::Account& account,
                          const std::string& job) {
+  const auto& config = context.config;
   const auto& environment = config.find_tenant(account.app, account.tenant)->environment;
-  const auto& topics = config.kafka.topics;
-  return {records_topic(topics, resource, environment), record_key_prefix(topics, resource, account.tenant),
+  return {records_topic(config.kafka.topics, resource, environment),
+          record_key_prefix(config, context.catalogue, resource, account.tenant),
           fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name), job,
           config.cloudevents ? "com.servicetitan." + resource.name : ""};
 }
@@ -52,9 +54,10 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
       key_(std::move(key)),
       state_(std::move(state)),
       committed_(state_),
-      resource_(*context.catalogue.find(state_.command().sync().resource())),
+      name_(state_.command().sync().resource()),
+      resource_(context.catalogue.find(name_)),
       account_{state_.command().app(), state_.command().tenant()},
-      origin_(make_origin(context.config, resource_, account_, state_.command().id())) {}
+      origin_(resource_ == nullptr ? RecordOrigin{} : make_origin(context, *resource_, account_, state_.command().id())) {}
 
 void Job::cancel() {
   asked_ = JobEnd::cancelled;
@@ -78,7 +81,7 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
                    {{"job", state_.command().id()},
                     {"app", account_.app},
                     {"tenant", account_.tenant},
-                    {"resource", resource_.name},
+                    {"resource", name_},
                     {"records", state_.counts().records()},
                     {"pages", state_.counts().pages()}});
     co_return JobEnd::finished;
@@ -96,18 +99,33 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
 
 core::Result<servicetitan::Plan> Job::make_plan() const {
   const auto& sync = state_.command().sync();
-  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_));
   return servicetitan::plan(
-      {context_.catalogue, resource_, sync, stream, settled_ms(), context_.pages.vendor_now().time_since_epoch().count()});
+      {context_.catalogue, *resource_, sync, stream, settled_ms(), context_.pages.vendor_now().time_since_epoch().count()});
+}
+
+/// Without its key nothing is hashed, and what should be hashed is not published.
+std::optional<Error> Job::make_redactor() {
+  if (resource_->drop_fields.empty() && resource_->hash_fields.empty()) return std::nullopt;
+  core::Secret key;
+  if (const auto& ref = context_.config.catalogue_hash_key; ref.set()) {
+    auto secret = ref.read();
+    if (!secret) return secret.error();
+    key = std::move(*secret);
+  }
+  redactor_ = std::make_shared<codec::Redactor>(resource_->drop_fields, resource_->hash_fields, std::move(key));
+  return std::nullopt;
 }
 
 /// A job that never made a call gets its crawl from the mode and the stream's cursor; any other goes on from its own state.
 std::optional<Error> Job::begin() {
+  if (resource_ == nullptr) return Error(ErrorKind::unknown_resource, fmt::format("there is no resource '{}' any more", name_));
+  if (auto error = make_redactor()) return error;
   const bool waiting = state_.phase() == v1::JobState::waiting;
   if (state_.crawl().kind_case() == v1::CrawlState::KIND_NOT_SET) {
     const auto plan = make_plan();
     if (!plan) return plan.error();
-    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, resource_.name));
+    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_));
     state_.set_stream_version(stream.version());
     state_.mutable_command()->mutable_sync()->set_mode(plan->mode);
     *state_.mutable_crawl() = plan->start;
@@ -115,15 +133,27 @@ std::optional<Error> Job::begin() {
                    {{"job", state_.command().id()},
                     {"app", account_.app},
                     {"tenant", account_.tenant},
-                    {"resource", resource_.name},
+                    {"resource", name_},
                     {"mode", v1::Mode_Name(plan->mode)}});
   }
-  crawl_ = servicetitan::make_crawl(context_.catalogue, resource_, state_.crawl(), state_.command().sync());
+  if (auto error = make_crawl()) return error;
+  // Single rows may come from another endpoint, with other fields.
+  if (state_.command().sync().mode() != v1::ids)
+    drift_.emplace(context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_)), state_.command().id(),
+                   state_.counts().pages() == 0);
   state_.set_phase(v1::JobState::running);
   if (!waiting) return std::nullopt;
   auto c = contribution_of_state();
   c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(v1::StatusEvent::started, state_, now())));
   context_.committer.submit(std::move(c));
+  return std::nullopt;
+}
+
+/// From what the plan or the journal says.
+std::optional<Error> Job::make_crawl() {
+  auto crawl = servicetitan::make_crawl(context_.catalogue, *resource_, state_.crawl(), state_.command().sync());
+  if (!crawl) return crawl.error();
+  crawl_ = std::move(*crawl);
   return std::nullopt;
 }
 
@@ -140,8 +170,7 @@ bool Job::close_window_earlier() {
   auto again = make_plan();
   if (!again || again->mode != mode || servicetitan::end_of(again->start) >= servicetitan::end_of(state_.crawl())) return false;
   *state_.mutable_crawl() = again->start;
-  crawl_ = servicetitan::make_crawl(context_.catalogue, resource_, state_.crawl(), state_.command().sync());
-  return true;
+  return !make_crawl();  // as the one before was
 }
 
 /// An incremental list whose watermark is newer than what has settled.
@@ -160,7 +189,9 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
   for (;;) {
     if (auto error = co_await wait_for_room(1)) co_return error;
     core::Reservation memory;
-    const auto request = crawl_->next();
+    auto request = crawl_->next();
+    request.fields.redactor = redactor_;
+    request.fields.names = drift_.has_value();
     auto page = co_await fetch(request, memory);
     if (!page && ask_for_less(request, page.error())) continue;
     if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
@@ -180,6 +211,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     if (request.page_size > 0 && !step->done)
       if (const auto size = sizer_of(*request.endpoint).after_page(request.page_size, rows, page->body->size()))
         crawl_->resize(*size);
+    step->context.redactor = redactor_;
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
     submit_page(*page, *step, std::move(memory));
     if (step->done) co_return co_await wait_for_room(0);
@@ -263,7 +295,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
     state_.set_phase(v1::JobState::completed);
     state_.set_finished_ms(now().time_since_epoch().count());
   }
-  add_cursor(c, step.done);
+  add_stream(c, step.done);
   c.journal.push_back({key_, state_});
   c.owner = this;
   c.pages = 1;
@@ -287,20 +319,23 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   auto& counts = *state_.mutable_counts();
   for (const auto index : step.publish) {
     const auto& record = page.page.records[index];
-    if (record.bytes.length + record.key.length + kRecordOverhead > limit) {
+    if (record.size + record.key.length + kRecordOverhead > limit) {
       auto key = origin_.key_prefix;
+      std::string scratch;
       step.key->append(key, *page.body, record, index, step.context);
       c.messages.push_back(
           dead_letter_message(context_.config.kafka.topics.dlq,
-                              {key, record.bytes.in(*page.body), origin_.topic, -1, -1, "publish", "too_large",
-                               fmt::format("a record of {} bytes; {} takes {}", record.bytes.length, origin_.topic, limit)}));
+                              {key, step.context.published(record.bytes.in(*page.body), scratch), origin_.topic, -1, -1, "publish",
+                               "too_large", fmt::format("a record of {} bytes; {} takes {}", record.size, origin_.topic, limit)}));
       counts.set_dead_letters(counts.dead_letters() + 1);
       context_.metrics.dead_letter("too_large");
       continue;
     }
-    bytes += record.bytes.length;
+    bytes += record.size;
     records.push_back({record, index});
   }
+  // Without rows of its own a page may be one of parents.
+  if (drift_ && !step.publish.empty()) appeared_ = drift_->look(page.page.names);
   const auto count = static_cast<std::int64_t>(records.size());
   if (count > 0)
     c.runs.push_back(std::make_shared<RecordRun>(origin_, state_.seq(), page.body, std::move(records), *step.key, step.context));
@@ -308,10 +343,10 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   counts.set_records(counts.records() + count);
   counts.set_bytes(counts.bytes() + bytes);
   c.bytes += static_cast<std::size_t>(bytes);
-  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][resource_.name];
+  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][name_];
   usage.set_records(usage.records() + count);
   usage.set_bytes(usage.bytes() + bytes);
-  c.on_committed = [&metrics = context_.metrics, app = account_.app, resource = resource_.name, count, bytes] {
+  c.on_committed = [&metrics = context_.metrics, app = account_.app, resource = name_, count, bytes] {
     metrics.records(app, resource, static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(bytes));
     metrics.pages(app, resource, 1);
   };
@@ -319,7 +354,7 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
 
 /// Tells readers of every partition that they have seen exactly what there is.
 void Job::add_marker(Contribution& c, const Step& step) {
-  const auto value = fmt::format(R"({{"resource":"{}","job":"{}","count":{},"from_seq":0,"to_seq":{}}})", resource_.name,
+  const auto value = fmt::format(R"({{"resource":"{}","job":"{}","count":{},"from_seq":0,"to_seq":{}}})", name_,
                                  state_.command().id(), step.rows, std::max<std::int64_t>(0, state_.seq() - 1));
   const auto partitions = context_.record_topic(origin_.topic).partitions;
   for (int p = partitions > 0 ? 0 : kafka::kAnyPartition; p < partitions; ++p)
@@ -332,20 +367,47 @@ void Job::add_marker(Contribution& c, const Step& step) {
                            {"st-control", "snapshot-complete"}}});
 }
 
+/// What the page means for its stream.
+void Job::add_stream(Contribution& c, bool done) {
+  const auto key = stream_journal_key(account_.app, account_.tenant, name_);
+  auto stream = context_.memory.stream(key);
+  const bool drifted = add_drift(c, stream, done);
+  if (move_cursor(stream, done) || drifted) c.journal.push_back({key, stream});
+}
+
 /// The cursor moves with the records it covers: page by page for an incremental feed, once at the end of everything else; a full
 /// leaves it alone when it was moved since.
-void Job::add_cursor(Contribution& c, bool done) {
+bool Job::move_cursor(v1::StreamState& stream, bool done) {
   const auto mode = state_.command().sync().mode();
   const bool by_page = mode == v1::incremental && state_.crawl().has_feed();
-  if (mode == v1::window || mode == v1::ids || (!done && !by_page)) return;
-  const auto key = stream_journal_key(account_.app, account_.tenant, resource_.name);
-  auto stream = context_.memory.stream(key);
-  if (stream.version() != state_.stream_version()) return;
+  if (mode == v1::window || mode == v1::ids || (!done && !by_page)) return false;
+  if (stream.version() != state_.stream_version()) return false;
   crawl_->move_cursor(stream);
   stream.set_version(stream.version() + 1);
   stream.set_updated_ms(now().time_since_epoch().count());
   state_.set_stream_version(stream.version());
-  c.journal.push_back({key, stream});
+  return true;
+}
+
+/// What is told of changed fields is remembered in the same transaction: it is told once.
+bool Job::add_drift(Contribution& c, v1::StreamState& stream, bool done) {
+  if (!drift_) return false;
+  const auto appeared = std::exchange(appeared_, {});
+  const auto vanished = done ? drift_->end(state_.counts().records()) : std::vector<std::string>();
+  if (const auto note = drift_note(appeared, vanished); !note.empty()) {
+    auto event = job_event(v1::StatusEvent::progress, state_, now());
+    event.set_note(note);
+    c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
+    telemetry::log(telemetry::Level::warn, "schema_changed", note,
+                   {{"job", state_.command().id()}, {"app", account_.app}, {"tenant", account_.tenant}, {"resource", name_}});
+    c.on_committed = [before = std::move(c.on_committed), &metrics = context_.metrics, app = account_.app, resource = name_,
+                      a = appeared.size(), v = vanished.size()] {
+      if (before) before();
+      if (a > 0) metrics.schema_change(app, resource, "appeared", a);
+      if (v > 0) metrics.schema_change(app, resource, "vanished", v);
+    };
+  }
+  return drift_->write(stream);
 }
 
 /// Brings what the API calls cost into the job's counts and the usage of its tenant.
@@ -356,8 +418,8 @@ void Job::count_calls() {
   counts.set_calls(counts.calls() + calls);
   counts.set_throttled(counts.throttled() + throttled);
   counts.set_retries(counts.retries() + calls_.retries - counted_.retries);
-  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][resource_.name];
-  usage.set_resource(resource_.name);
+  auto& usage = context_.usage[tenant_key(account_.app, account_.tenant)][name_];
+  usage.set_resource(name_);
   usage.set_calls(usage.calls() + calls);
   usage.set_throttled(usage.throttled() + throttled);
   usage.set_failed(usage.failed() + calls_.retries - counted_.retries);
@@ -376,7 +438,7 @@ void Job::retrying(const Error& why, core::Duration pause) {
                  {{"job", state_.command().id()},
                   {"app", account_.app},
                   {"tenant", account_.tenant},
-                  {"resource", resource_.name},
+                  {"resource", name_},
                   {"wait_seconds", std::chrono::duration<double>(pause).count()}});
   tell(v1::StatusEvent::retrying, &why, "request");
 }
@@ -416,7 +478,7 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
                    {{"job", state_.command().id()},
                     {"app", account_.app},
                     {"tenant", account_.tenant},
-                    {"resource", resource_.name},
+                    {"resource", name_},
                     {"code", core::to_string(why->kind())}});
   }
   auto event = job_event(type, state_, now());

@@ -18,6 +18,7 @@
 #include "servicetitan/plan.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/committer.hpp"
+#include "sync/drift.hpp"
 #include "sync/record_run.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -84,6 +85,8 @@ class Job final : public servicetitan::CallObserver {
   };
 
   std::optional<core::Error> begin();
+  std::optional<core::Error> make_redactor();
+  std::optional<core::Error> make_crawl();
   core::Result<servicetitan::Plan> make_plan() const;
   bool nothing_to_do() const;
   std::int64_t settled_ms() const;
@@ -99,7 +102,9 @@ class Job final : public servicetitan::CallObserver {
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
   void add_marker(Contribution& c, const servicetitan::Step& step);
-  void add_cursor(Contribution& c, bool done);
+  void add_stream(Contribution& c, bool done);
+  bool add_drift(Contribution& c, v1::StreamState& stream, bool done);
+  bool move_cursor(v1::StreamState& stream, bool done);
   void count_calls();
   void tell(v1::StatusEvent::Type type, const core::Error* why, std::string_view stage, const std::string& note = {});
   boost::asio::awaitable<JobEnd> end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const core::Error* why, JobEnd result);
@@ -108,13 +113,17 @@ class Job final : public servicetitan::CallObserver {
 
   JobContext& context_;
   const std::string key_;
-  v1::JobState state_;      ///< as submitted
-  v1::JobState committed_;  ///< as committed
-  const servicetitan::Resource& resource_;
+  v1::JobState state_;                      ///< as submitted
+  v1::JobState committed_;                  ///< as committed
+  const std::string name_;                  ///< of the resource
+  const servicetitan::Resource* resource_;  ///< null: the catalogue does not have it; the job can only fail
   tokens::Account account_;
   RecordOrigin origin_;
+  std::shared_ptr<const codec::Redactor> redactor_;  ///< null: records are published as they are
   std::unique_ptr<servicetitan::Crawl> crawl_;
   servicetitan::CallLog calls_, counted_;
+  std::optional<Drift> drift_;         ///< of what reads all rows
+  std::vector<std::string> appeared_;  ///< to be told with the page that is being submitted
   std::deque<Uncommitted> uncommitted_;
   core::StopSource stop_;
   core::StopToken lane_stop_;

@@ -450,8 +450,9 @@ std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
 bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution& c) {
   const auto key = stream_journal_key(command.app(), command.tenant(), command.cursor().resource());
   auto stream = memory.stream(key);
-  const auto version = stream.version();
-  stream.Clear();
+  stream.clear_token();
+  stream.clear_watermark_ms();
+  stream.clear_full_ms();
   if (command.cursor().has_set()) {
     const auto* resource = ctx.catalogue.find(command.cursor().resource());
     if (resource->endpoint(servicetitan::Role::export_feed) != nullptr) {
@@ -462,7 +463,7 @@ bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution&
       stream.set_watermark_ms(time->time_since_epoch().count());
     }
   }
-  stream.set_version(version + 1);
+  stream.set_version(stream.version() + 1);
   stream.set_updated_ms(wall().time_since_epoch().count());
   c.journal.push_back({key, stream});
   return true;
@@ -506,8 +507,8 @@ void Lane::Incarnation::start_jobs() {
 bool Lane::Incarnation::may_start(const v1::JobState& state) const {
   const auto& c = state.command();
   if (busy_streams.contains(stream_journal_key(c.app(), c.tenant(), c.sync().resource()))) return false;
-  // Configuration may have changed since the command was accepted: such a job waits until it is there again.
-  return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr && ctx.catalogue.find(c.sync().resource()) != nullptr;
+  // Configuration may have changed since the command was accepted: such a job waits until its tenant is there again.
+  return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr;
 }
 
 boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {

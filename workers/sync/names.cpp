@@ -18,7 +18,7 @@ std::string tenant_journal_key(std::string_view app, std::int64_t tenant) { retu
 std::string lane_journal_key(std::int32_t partition) { return fmt::format("lane/{}", partition); }
 
 std::string records_topic(const config::Topics& topics, const servicetitan::Resource& resource, std::string_view environment) {
-  auto out = topics.records;
+  auto out = resource.topic.empty() ? topics.records : resource.topic;
   const auto fill = [&out](std::string_view place, std::string_view value) {
     for (auto at = out.find(place); at != std::string::npos; at = out.find(place, at + value.size()))
       out.replace(at, place.size(), value);
@@ -29,9 +29,22 @@ std::string records_topic(const config::Topics& topics, const servicetitan::Reso
   return out;
 }
 
-std::string record_key_prefix(const config::Topics& topics, const servicetitan::Resource& resource, std::int64_t tenant) {
-  const bool shared = topics.records.find("{resource}") == std::string::npos;
-  return shared ? fmt::format("{}:{}:", tenant, resource.name) : fmt::format("{}:", tenant);
+bool shares_topic(const config::Config& config, const servicetitan::Catalogue& catalogue, const servicetitan::Resource& resource) {
+  const auto& topics = config.kafka.topics;
+  if (resource.topic.empty() && topics.records.find("{resource}") == std::string::npos) return true;
+  const auto& all = catalogue.all();
+  if (std::none_of(all.begin(), all.end(), [](const auto& r) { return !r.second.topic.empty(); })) return false;
+  for (const auto& [environment, hosts] : config.environments) {
+    const auto topic = records_topic(topics, resource, environment);
+    for (const auto& [name, other] : all)
+      if (name != resource.name && records_topic(topics, other, environment) == topic) return true;
+  }
+  return false;
+}
+
+std::string record_key_prefix(const config::Config& config, const servicetitan::Catalogue& catalogue,
+                              const servicetitan::Resource& resource, std::int64_t tenant) {
+  return shares_topic(config, catalogue, resource) ? fmt::format("{}:{}:", tenant, resource.name) : fmt::format("{}:", tenant);
 }
 
 bool valid_id(std::string_view id) noexcept {

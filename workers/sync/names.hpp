@@ -17,11 +17,15 @@ std::string stream_journal_key(std::string_view app, std::int64_t tenant, std::s
 std::string tenant_journal_key(std::string_view app, std::int64_t tenant);
 std::string lane_journal_key(std::int32_t partition);
 
-/// The topic of a resource's records ("st.{api}.{resource}" filled in).
+/// The topic of a resource's records: its own of the overrides, else "st.{api}.{resource}", filled in.
 std::string records_topic(const config::Topics& topics, const servicetitan::Resource& resource, std::string_view environment);
 
+/// Whether records of other resources go, or could go, to the same topic: then keys name the resource. The same for all tenants.
+bool shares_topic(const config::Config& config, const servicetitan::Catalogue& catalogue, const servicetitan::Resource& resource);
+
 /// What stands before the primary key in a record's key: "1001:", and "1001:jpm.jobs:" where resources share a topic.
-std::string record_key_prefix(const config::Topics& topics, const servicetitan::Resource& resource, std::int64_t tenant);
+std::string record_key_prefix(const config::Config& config, const servicetitan::Catalogue& catalogue,
+                              const servicetitan::Resource& resource, std::int64_t tenant);
 
 /// Ids of commands, 1 to 64 of [A-Za-z0-9._-].
 bool valid_id(std::string_view id) noexcept;

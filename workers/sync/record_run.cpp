@@ -24,6 +24,7 @@ void RecordRun::write(kafka::MessageSink& sink) const {
   if (cloudevents)
     headers.insert(headers.end(),
                    {{"ce_specversion", "1.0"}, {"ce_type", origin_.ce_type}, {"ce_source", origin_.source}, {"ce_id", {}}});
+  std::string scratch;
   auto seq = first_seq_;
   for (const auto& [record, index] : rows_) {
     key.resize(origin_.key_prefix.size());
@@ -33,7 +34,8 @@ void RecordRun::write(kafka::MessageSink& sink) const {
     job.append(digits.data(), end);
     headers[1].second = job;
     if (cloudevents) headers.back().second = job;
-    if (!sink.add({origin_.topic, kafka::kAnyPartition, key, record.bytes.in(*body_), headers})) return;
+    if (!sink.add({origin_.topic, kafka::kAnyPartition, key, context_.published(record.bytes.in(*body_), scratch), headers}))
+      return;
   }
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/text.hpp"
 #include "kafka/admin.hpp"
-#include "sync/names.hpp"
+#include "sync/record_topics.hpp"
 #include "telemetry/log.hpp"
 
 namespace stsync::sync {
@@ -158,10 +158,7 @@ Result<void> Worker::make_clients() {
 boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
   const auto& topics = config_.kafka.topics;
   std::vector<std::string> names{topics.commands, topics.journal, topics.status, topics.usage, topics.dlq};
-  std::set<std::string> records;
-  for (const auto& [name, resource] : catalogue_.all())
-    for (const auto& app : config_.apps)
-      for (const auto& tenant : app.tenants) records.insert(records_topic(topics, resource, tenant.environment));
+  const auto records = record_topics(config_, catalogue_);
   for (;;) {
     auto wanted = names;
     wanted.insert(wanted.end(), records.begin(), records.end());

@@ -6,19 +6,25 @@
 
 namespace stsync::telemetry {
 
+inline constexpr std::size_t kMostLabels = 3;
+
 enum class Sort { counter, gauge, histogram };
 
 /// One row of the table of metrics: what the exposition, the reference page and the limits follow from.
 struct FamilyInfo {
   std::string_view name;
   Sort sort;
-  std::array<std::string_view, 2> labels;  ///< empty: fewer
-  std::size_t most;                        ///< series before the last label becomes "__other__"
+  std::array<std::string_view, kMostLabels> labels;  ///< empty: fewer
+  std::size_t most;                                  ///< series before the last label becomes "__other__"
   std::string_view help;
   std::span<const double> buckets = {};           ///< histogram: upper bounds in the unit of the name
   std::span<const std::string_view> starts = {};  ///< values of the one label that are there, as zero, from the start
 
-  std::size_t label_count() const noexcept { return labels[0].empty() ? 0 : labels[1].empty() ? 1 : 2; }
+  std::size_t label_count() const noexcept {
+    std::size_t n = 0;
+    while (n < labels.size() && !labels[n].empty()) ++n;
+    return n;
+  }
 };
 
 /// Places in the table.
@@ -34,6 +40,7 @@ enum class Family : std::size_t {
   records,
   record_bytes,
   pages,
+  schema_changes,
   commits,
   commit_duration,
   commands,

@@ -27,7 +27,7 @@ class Series {
 
   T& at(std::initializer_list<std::string_view> values) {
     core::check(values.size() == info_.label_count(), "a value for each label of the family");
-    std::array<std::string_view, 2> v{};
+    std::array<std::string_view, kMostLabels> v{};
     std::copy(values.begin(), values.end(), v.begin());
     if (auto* known = find(v)) return *known;
     if (!values.size() || known_.size() < info_.most) return add(v);
@@ -38,19 +38,19 @@ class Series {
     return known != nullptr ? *known : add(v);
   }
   void remove(std::string_view value) {
-    const auto at = known_.find(key({value, {}}));
+    const auto at = known_.find(key({value}));
     if (at == known_.end()) return;
     family_.Remove(at->second);
     known_.erase(at);
   }
 
  private:
-  static std::string key(const std::array<std::string_view, 2>& v) { return fmt::format("{}\x1f{}", v[0], v[1]); }
-  T* find(const std::array<std::string_view, 2>& v) {
+  static std::string key(const std::array<std::string_view, kMostLabels>& v) { return fmt::format("{}", fmt::join(v, "\x1f")); }
+  T* find(const std::array<std::string_view, kMostLabels>& v) {
     const auto at = known_.find(key(v));
     return at == known_.end() ? nullptr : at->second;
   }
-  T& add(const std::array<std::string_view, 2>& v) {
+  T& add(const std::array<std::string_view, kMostLabels>& v) {
     prometheus::Labels labels;
     for (std::size_t i = 0; i < info_.label_count(); ++i) labels.emplace(info_.labels[i], v[i]);
     T* metric = nullptr;
@@ -151,6 +151,9 @@ void Metrics::records(std::string_view app, std::string_view resource, std::uint
 }
 void Metrics::pages(std::string_view app, std::string_view resource, std::uint64_t count) {
   impl_->counter(Family::pages, {app, resource}).Increment(static_cast<double>(count));
+}
+void Metrics::schema_change(std::string_view app, std::string_view resource, std::string_view change, std::uint64_t count) {
+  impl_->counter(Family::schema_changes, {app, change, resource}).Increment(static_cast<double>(count));
 }
 void Metrics::commit(std::string_view outcome, double seconds) {
   impl_->counter(Family::commits, {outcome}).Increment();

@@ -22,7 +22,9 @@ class Metrics {
   void token_fetch(std::string_view app, std::string_view outcome);                                         ///< ok, refused, failed
   void records(std::string_view app, std::string_view resource, std::uint64_t count, std::uint64_t bytes);  ///< committed
   void pages(std::string_view app, std::string_view resource, std::uint64_t count);                         ///< committed
-  void commit(std::string_view outcome, double seconds);                                                    ///< ok, aborted, doubt
+  /// Fields of records; `change`: appeared, vanished.
+  void schema_change(std::string_view app, std::string_view resource, std::string_view change, std::uint64_t count);
+  void commit(std::string_view outcome, double seconds);  ///< ok, aborted, doubt
   void command(std::string_view outcome);                 ///< accepted, rejected, duplicate, coalesced, forwarded
   void jobs(const std::map<std::string, int>& by_state);  ///< how many jobs are in each state now
   void dead_letter(std::string_view reason);
