@@ -7,13 +7,14 @@
 
 namespace stsync::core {
 namespace {
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 24> kNames{{
+constexpr std::array<std::pair<ErrorKind, std::string_view>, 25> kNames{{
     {ErrorKind::cancelled, "cancelled"},
     {ErrorKind::timeout, "timeout"},
     {ErrorKind::network, "network"},
     {ErrorKind::tls, "tls"},
     {ErrorKind::protocol, "protocol"},
     {ErrorKind::too_large, "too_large"},
+    {ErrorKind::spool_full, "spool_full"},
     {ErrorKind::throttled, "throttled"},
     {ErrorKind::unauthorized, "unauthorized"},
     {ErrorKind::forbidden, "forbidden"},
