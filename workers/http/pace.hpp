@@ -36,6 +36,8 @@ class ReadPace {
   }
   /// The header of the response is whole.
   void body_begins(Time now) { new_span(now); }
+  /// We were busy with what had come: time that is not the peer's.
+  void body_resumed(Time now) { new_span(now); }
   void body_bytes(std::size_t n, Time now) {
     came_ += n;
     if (came_ >= limits_.min_body) new_span(now);
