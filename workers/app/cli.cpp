@@ -75,6 +75,7 @@ void add_sim(CLI::App& app, Options& o, int& exit) {
   cmd->add_option("--seed", o.sim.seed, "The same seed gives the same data")->capture_default_str();
   cmd->add_option("--rate", o.sim.rate, "Calls a second allowed per app and tenant; 0: no limit")->capture_default_str();
   cmd->add_option("--export-page", o.sim.export_page, "Rows of a page of an export feed")->capture_default_str();
+  cmd->add_option("--record-bytes", o.sim.record_bytes, "About the size of a record")->capture_default_str();
   cmd->add_flag("--plain", o.sim.plain, "HTTP, for clients that cannot be given a CA");
   cmd->add_flag("!--no-gzip", o.sim.gzip, "Never compress an answer");
   cmd->add_option("--tls-cert", o.sim.tls_cert, "Certificate chain (PEM) instead of one made at start");

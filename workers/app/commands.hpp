@@ -57,6 +57,7 @@ struct SimOptions {
   std::string tls_cert, tls_key, config_out;
   std::string bootstrap_servers = "localhost:9092";
   std::size_t export_page = 500;
+  std::size_t record_bytes = 1000;
 };
 
 struct DemoOptions {

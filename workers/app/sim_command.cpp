@@ -40,6 +40,7 @@ awaitable<int> serve(boost::asio::io_context& loop, core::Clock& clock, core::St
   options.seed = o.seed;
   options.requests_per_second = o.rate;
   options.export_page = o.export_page;
+  options.record_bytes = o.record_bytes;
   auto simulator = sim::start(loop.get_executor(), clock, options);
   if (!simulator) {
     complain(simulator.error().message());
