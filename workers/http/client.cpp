@@ -150,6 +150,7 @@ class ResponseReader {
   /// What has come of a body that is too large for memory goes to the disk; nothing is read meanwhile.
   asio::awaitable<core::Result<void>> spool_part() {
     auto& text = parser_->get().body().text;
+    const auto size = text.size();
     auto write = [spool = limits_.spool, file = file_, part = std::move(text)]() -> core::Result<std::shared_ptr<core::SpoolFile>> {
       auto to = file ? core::Result<std::shared_ptr<core::SpoolFile>>(file) : spool->create();
       if (!to) return fail(to.error());
@@ -158,11 +159,11 @@ class ResponseReader {
     };
     text = {};
     text.reserve(kSpoolStep + kReadSize);
-    transport_.clear_deadline();  // the disk's time is not the peer's
+    transport_.clear_deadline();
     auto written = co_await core::run_on(limits_.spool->writer(), std::move(write));
     if (!written) co_return fail(written.error());
     file_ = std::move(*written);
-    pace_.body_resumed(std::chrono::steady_clock::now());
+    pace_.body_spooled(size, std::chrono::steady_clock::now());
     co_return core::Result<void>();
   }
 

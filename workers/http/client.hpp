@@ -33,7 +33,7 @@ struct ExchangeLimits {
   core::Duration first_byte = std::chrono::seconds(120);  ///< from the request to the response header
   core::Duration header = std::chrono::seconds(30);       ///< from the first byte of a header to its end
   core::Duration idle_body = std::chrono::seconds(30);    ///< in which `min_body` bytes of the body come, or its end
-  core::Duration total = std::chrono::seconds(300);
+  core::Duration total = std::chrono::seconds(300);       ///< and a second for each MiB of a body that goes to the spool
   std::size_t min_body = 16u << 10;
   std::size_t max_body = 16u << 20;  ///< bytes on the wire; above: too_large
   std::size_t max_header = 64u << 10;
