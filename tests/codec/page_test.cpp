@@ -207,6 +207,62 @@ TEST(VendorFaults, B11_DuplicateKeysStayAndTheLastOneCounts) {
     EXPECT_FALSE(cut_page(std::string("{\"") + member + "\":[],\"" + member + "\":[]}", {})) << member << " steers us";
 }
 
+core::Result<Page> cut_large(const std::string& text, std::size_t max_records = 1000) {
+  return cut_large_page(core::Body(text), {}, max_records, [](Record&) { return core::Result<void>(); });
+}
+
+TEST(CutLargePage, CutsAsCutPageDoes) {
+  const std::string text = R"({"hasMore":true,"data":[{"id":1,"modifiedOn":"t"},{"id":[2]},{}],"continueFrom":"x"})";
+  const auto page = cut(text);
+  const auto large = cut_large(text).value();
+  ASSERT_EQ(large.records.size(), page.records.size());
+  for (std::size_t i = 0; i < page.records.size(); ++i) {
+    EXPECT_EQ(large.records[i].bytes.in(text), page.records[i].bytes.in(text));
+    EXPECT_EQ(large.records[i].key.in(text), page.records[i].key.in(text));
+    EXPECT_EQ(large.records[i].modified.in(text), page.records[i].modified.in(text));
+  }
+  EXPECT_EQ(large.continue_from.in(text), "\"x\"");
+  const auto bad = cut_large(R"({"data":[{"a":x}]})");
+  EXPECT_EQ(bad.error().kind(), core::ErrorKind::malformed);
+  EXPECT_NE(bad.error().message().find("byte 14"), std::string::npos) << bad.error().message();
+}
+
+TEST(CutLargePage, TextIsCheckedInPartsOfWholeCharacters) {
+  // Characters of two to four bytes at every place around the end of a part.
+  for (const std::string character : {"ä", "€", "😀"})
+    for (std::size_t before = core::Passage::kWindow - 8; before <= core::Passage::kWindow + 8; ++before) {
+      const std::string head = R"({"data":[{"a":")";
+      const auto text = head + std::string(before - head.size(), 'x') + character + R"("}]})";
+      EXPECT_TRUE(cut_large(text)) << before;
+      for (std::size_t broken = 0; broken < character.size(); ++broken) {
+        auto other = text;
+        other.erase(before + broken, 1);
+        EXPECT_FALSE(cut_large(other)) << before << " without its byte " << broken;
+      }
+    }
+  EXPECT_FALSE(cut_large(std::string(core::Passage::kWindow - 2, ' ') + "\x80\x80\x80\x80\x80\x80{}"));
+}
+
+TEST(CutLargePage, RecordsMayBeTakenAlongOnTheWay) {
+  std::vector<std::uint32_t> seen;
+  const auto page = cut_large_page(core::Body(std::string(R"([{"id":5},{"id":6},{"id":7}])")), {}, 1000, [&](Record& record) {
+    seen.push_back(record.bytes.offset);
+    record.key = {100, 1};
+    return seen.size() < 3 ? core::Result<void>() : core::fail(core::ErrorKind::spool_full, "full");
+  });
+  EXPECT_EQ(seen, (std::vector<std::uint32_t>{1, 10, 19}));
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().kind(), core::ErrorKind::spool_full) << "not malformed: that would be asked for again";
+}
+
+TEST(VendorFaults, B8_APageOfMoreRecordsThanThereIsMemoryForIsTooLarge) {
+  const std::string text = R"({"data":[{},{},{},{}]})";
+  EXPECT_TRUE(cut_page(text, {}, 4));
+  EXPECT_EQ(cut_page(text, {}, 3).error().kind(), core::ErrorKind::too_large);
+  EXPECT_TRUE(cut_large(text, 4));
+  EXPECT_EQ(cut_large(text, 3).error().kind(), core::ErrorKind::too_large);
+}
+
 TEST(CutPage, SaysWhere) {
   const auto page = cut_page(R"({"data":[{"a":x}]})", {});
   ASSERT_FALSE(page);

@@ -84,6 +84,55 @@ TEST(VendorFaults, B7_ABombIsInflatedNoFurtherThanItsLimit) {
   EXPECT_LT(peak_kib() - before, 8 << 10) << "memory follows the limit, not what the body claims";
 }
 
+/// gunzip_parts() into a text that a test can look at.
+core::Result<void> in_parts(const std::string& packed, std::size_t max_bytes, std::string& out) {
+  return gunzip_parts(core::Body(packed), max_bytes, [&out](std::string_view part) {
+    out += part;
+    return core::Result<void>();
+  });
+}
+
+TEST(GzipInParts, GivesTheSameBytesAndTheSameErrors) {
+  std::string text;
+  for (int i = 0; text.size() < 3u << 20; ++i) text += std::to_string(i * 7919);
+  const auto packed = gzip(text);
+  std::string out;
+  ASSERT_TRUE(in_parts(packed + gzip("tail"), text.size() + 4, out));
+  EXPECT_EQ(out, text + "tail");
+  out.clear();
+  EXPECT_EQ(in_parts(packed, text.size() - 1, out).error().kind(), core::ErrorKind::too_large);
+  EXPECT_LT(out.size(), text.size());
+  EXPECT_TRUE(in_parts(packed, text.size(), out));
+  for (std::size_t n = 0; n < packed.size(); n += 1 + packed.size() / 100)
+    EXPECT_EQ(in_parts(packed.substr(0, n), 1u << 30, out).error().kind(), core::ErrorKind::malformed) << n;
+  EXPECT_EQ(in_parts(packed + "x", 1u << 30, out).error().kind(), core::ErrorKind::malformed);
+  EXPECT_EQ(in_parts("plain text", 100, out).error().kind(), core::ErrorKind::malformed);
+}
+
+TEST(GzipInParts, EndsWhereTheReaderEnds) {
+  int parts = 0;
+  const auto full = gunzip_parts(core::Body(gzip(std::string(10u << 20, 'x'))), 1u << 30, [&parts](std::string_view) {
+    return ++parts < 3 ? core::Result<void>() : core::fail(core::ErrorKind::spool_full, "full");
+  });
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().kind(), core::ErrorKind::spool_full);
+  EXPECT_EQ(parts, 3);
+}
+
+TEST(VendorFaults, B7_ABombInPartsIsInflatedNoFurtherThanItsLimit) {
+  const core::Body quarter_gibibyte(bomb(16));
+  std::size_t came = 0;
+  const auto before = peak_kib();
+  const auto inflated = gunzip_parts(quarter_gibibyte, 32u << 20, [&came](std::string_view part) {
+    came += part.size();
+    return core::Result<void>();
+  });
+  ASSERT_FALSE(inflated);
+  EXPECT_EQ(inflated.error().kind(), core::ErrorKind::too_large);
+  EXPECT_LE(came, 32u << 20);
+  EXPECT_LT(peak_kib() - before, 8 << 10);
+}
+
 TEST(VendorFaults, B7_NestedGzipIsUnpackedOnce) {
   const auto inner = gzip("text");
   EXPECT_EQ(gunzip(gzip(inner), 1 << 20).value(), inner);

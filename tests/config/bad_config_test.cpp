@@ -53,6 +53,7 @@ TEST_F(BadConfig, EachProblemNamesPlaceFindingAndExpectation) {
       {"kafka: {session_timeout: 99999999999d}\n", "from 6s to 30m"},
       {"worker: {max_memory: 512MB}\n", "worker.max_memory: found '512MB', expected a size"},
       {"worker: {max_memory: 64MiB, page_buffer: 32MiB}\n", "expected at most a quarter of worker.max_memory (64MiB)"},
+      {"worker: {max_body: 8GiB}\n", "from 1MiB to 4GiB"},
       {"worker: {max_body: 8MiB}\n", "expected at least worker.page_buffer (16MiB)"},
       {"worker: {spool_dir: key}\n", "expected a directory that can be written to"},
       {"limits: {store: memcached}\n", "limits.store: found 'memcached', expected local or redis://"},

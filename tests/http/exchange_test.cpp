@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "fixture.hpp"
@@ -67,6 +68,83 @@ TEST_F(Exchange, B8_ABodyAboveItsLimitIsTooLarge) {
                 .kind(),
             ErrorKind::too_large);
   EXPECT_EQ(ask(answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"), limits).value().body, "0123456789");
+}
+
+std::string with_length(const std::string& body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+std::string in_chunks(std::string_view body, std::size_t size) {
+  std::string out = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (; !body.empty(); body.remove_prefix(std::min(size, body.size())))
+    out += fmt::format("{:x}\r\n{}\r\n", std::min(size, body.size()), body.substr(0, size));
+  return out + "0\r\n\r\n";
+}
+
+TEST_F(Exchange, ABodyThatIsTooLargeForMemoryGoesToAFile) {
+  core::Spool spool(::testing::TempDir());
+  ExchangeLimits limits{.max_body = 8u << 20, .spool = &spool, .in_memory = 200'000};
+  std::string body;
+  for (int i = 0; body.size() < 5u << 20; ++i) body += std::to_string(i) + ",";
+  for (const auto& sent : {with_length(body), in_chunks(body, 100'000), in_chunks(body, 3u << 20)}) {
+    const auto response = ask(answer(sent), limits);
+    ASSERT_TRUE(response) << response.error().message();
+    EXPECT_EQ(response->body, "");
+    ASSERT_TRUE(response->spooled);
+    ASSERT_TRUE(response->spooled->map());
+    EXPECT_EQ(response->spooled->view(), body);
+  }
+  body.resize(200'000);
+  for (const auto& sent : {with_length(body), in_chunks(body, 70'000)}) {
+    const auto response = ask(answer(sent), limits);
+    EXPECT_FALSE(response->spooled) << "it just fits";
+    EXPECT_EQ(response->body, body);
+  }
+  body += "x";
+  const auto response = ask(answer(with_length(body)), limits);
+  ASSERT_TRUE(response->spooled);
+  EXPECT_EQ(response->spooled->size(), body.size());
+}
+
+TEST_F(Exchange, B4_ACutBodyInAFileIsNeverAShortBody) {
+  core::Spool spool(::testing::TempDir());
+  ExchangeLimits limits{.spool = &spool, .in_memory = 1000};
+  auto cut = with_length(std::string(2u << 20, 'x'));
+  cut.pop_back();
+  const auto response = ask(answer(cut), limits);
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::network);
+}
+
+TEST_F(Exchange, B8_ABodyInAFileHasItsLimitToo) {
+  core::Spool spool(::testing::TempDir());
+  ExchangeLimits limits{.max_body = 1u << 20, .spool = &spool, .in_memory = 1000};
+  const std::string body((1u << 20) + 1, 'x');
+  EXPECT_EQ(ask(answer(with_length(body)), limits).error().kind(), ErrorKind::too_large);
+  EXPECT_EQ(ask(answer(in_chunks(body, 10'000)), limits).error().kind(), ErrorKind::too_large);
+}
+
+TEST_F(Exchange, WithoutAFolderForItALargeBodyIsAnErrorThatSaysSo) {
+  core::Spool spool(::testing::TempDir() + "stsync/is/not/here");
+  const auto response = ask(answer(with_length(std::string(2000, 'x'))), {.spool = &spool, .in_memory = 1000});
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::bad_config);
+  EXPECT_THAT(response.error().message(), HasSubstr("stsync/is/not/here"));
+}
+
+TEST_F(Exchange, TheConnectionOfALargeBodyServesTheNextRequest) {
+  core::Spool spool(::testing::TempDir());
+  const auto large = with_length(std::string(2u << 20, 'x'));
+  ScriptedServer peer(loop, {{.answers = {large, with_length("small"), large}}});
+  const auto c = client();
+  const ExchangeLimits limits{.spool = &spool, .in_memory = 1000};
+  for (const bool spooled : {true, false, true}) {
+    const auto response = get(loop, *c, peer.origin(), request_to("/"), limits);
+    ASSERT_TRUE(response) << response.error().message();
+    EXPECT_EQ(response->spooled != nullptr, spooled);
+    EXPECT_EQ(response->body, spooled ? "" : "small");
+  }
+  EXPECT_EQ(peer.accepted(), 1u);
 }
 
 TEST_F(Exchange, B24_AHeaderAboveItsLimitIsTooLarge) {

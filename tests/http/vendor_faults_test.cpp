@@ -57,6 +57,30 @@ TEST_F(VendorFaults, B3_DrippingAnswersEndWithinHalfAMinute) {
   EXPECT_EQ(now - start, 300s) << "1000 bytes a second are slow, but no drip";
 }
 
+TEST_F(VendorFaults, B3_ALargeBodyMayTakeItsTimeAsLongAsItComes) {
+  const ReadPace::Time start{};
+  const auto ends = [start](std::size_t in_a_second) {
+    ReadPace pace({}, start);
+    pace.body_begins(start);
+    auto now = start;
+    for (std::size_t came = 0, spooled = 0; now < pace.deadline() && now < start + 1h; now += 1s) {
+      pace.body_bytes(in_a_second, now);
+      came += in_a_second;
+      if (came - spooled < 1u << 20) continue;
+      pace.body_spooled(came - spooled, now);
+      spooled = came;
+    }
+    return now - start;
+  };
+  EXPECT_EQ(ends(2u << 20), 1h);
+  EXPECT_GT(ends(512u << 10), 500s);
+  EXPECT_LT(ends(512u << 10), 700s) << "half of what it should be";
+  ReadPace busy({}, start);
+  busy.body_begins(start);
+  busy.body_spooled(1000, start + 100s);
+  EXPECT_EQ(busy.deadline() - start, 130s) << "the time of the disk is not the peer's";
+}
+
 TEST_F(VendorFaults, B3_InterimAnswersDoNotShortenTheWait) {
   const ReadPace::Time start{};
   ReadPace pace({}, start);

@@ -40,6 +40,8 @@ struct Watcher final : CallObserver {
 
 config::Config two_tenants() {
   config::Config c;
+  c.worker.page_buffer = 256u << 10;
+  c.worker.max_body = 1u << 20;
   c.environments["local"] = {"local", "https://api.example:8443", "https://auth.example/connect/token", ""};
   config::App app;
   app.name = "acme";
@@ -110,8 +112,9 @@ struct ApiTest : ::testing::Test {
   tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
   limits::Limiter limiter{clock};
   telemetry::Metrics metrics{true};
-  core::ThreadPool helpers{"helpers", 1};
-  Api api{{clock, rng, config, clients, tokens, limiter, metrics, helpers, 1u << 20}};
+  core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
+  core::Spool spool{::testing::TempDir()};
+  Api api{{clock, rng, config, clients, tokens, limiter, metrics, helpers, large_helpers, spool}};
   core::TaskGroup tasks{loop.get_executor(), clock};
   core::StopSource stop;
   int page_size = 0;
@@ -129,7 +132,7 @@ TEST_F(ApiTest, SendsWhatTheVendorWants) {
   clock.run_for(1s);
   ASSERT_TRUE(result && *result);
   EXPECT_EQ((*result)->page.records.size(), 2u);
-  EXPECT_EQ(*(*result)->body, kPage);
+  EXPECT_EQ((*result)->body->view(), kPage);
   ASSERT_EQ(vendor->seen.size(), 1u);
   const auto& request = vendor->seen[0].request;
   EXPECT_THAT(vendor->origins, ElementsAre("https://api.example:8443"));
@@ -294,7 +297,7 @@ TEST_F(VendorFaults, B4_APageThatWasCutIsAskedForAgainWhole) {
   start({{"from", "token"}});
   EXPECT_TRUE(clock.run_until([&] { return result.has_value(); }, 1h));
   ASSERT_TRUE(*result);
-  EXPECT_EQ(*(*result)->body, kPage);
+  EXPECT_EQ((*result)->body->view(), kPage);
   ASSERT_EQ(vendor->seen.size(), 2u);
   EXPECT_EQ(vendor->seen[0].request.target, vendor->seen[1].request.target);
   EXPECT_EQ(log.retries, 1);
@@ -363,12 +366,70 @@ TEST_F(VendorFaults, B7_CompressedPagesAreInflatedUpToTheLimit) {
   };
   compressed(kPage);
   ASSERT_TRUE(*result) << result->error().message();
-  EXPECT_EQ(*(*result)->body, kPage);
+  EXPECT_EQ((*result)->body->view(), kPage);
   vendor->seen.clear();
   compressed(R"({"hasMore":false,"data":[{"id":")" + std::string(2u << 20, 'x') + R"("}]})");
   ASSERT_FALSE(*result);
   EXPECT_EQ(result->error().kind(), ErrorKind::too_large);
   EXPECT_EQ(vendor->seen.size(), 1u);
+}
+
+/// Two rows of half a megabyte, an envelope behind them.
+std::string large_page() {
+  const std::string text(500'000, 'x');
+  return R"({"data":[{"id":1,"t":")" + text + R"(","modifiedOn":"2026-01-01T00:00:00Z"},{"t":")" + text +
+         R"(","id":"b\u0061"}],"hasMore":false,"continueFrom":"x"})";
+}
+
+TEST_F(ApiTest, APageThatIsTooLargeForMemoryIsReadFromAFile) {
+  const auto text = large_page();
+  const auto in_file = [&](const std::string& body) {
+    auto file = spool.create().value();
+    EXPECT_TRUE(file->append(body));
+    return http::Response{200, {}, "", std::move(file)};
+  };
+  auto plain = in_file(text), packed_in_file = in_file(codec::gzip(text));
+  packed_in_file.headers = {{"Content-Encoding", "gzip"}};
+  for (const auto& response : {plain, answer(200, codec::gzip(text), {{"Content-Encoding", "gzip"}}).value(), packed_in_file}) {
+    vendor->answer = [&](const auto&) { return response; };
+    start();
+    clock.run_for(1s);
+    while (!result) loop.restart(), loop.run_one_for(10ms);
+    ASSERT_TRUE(*result) << result->error().message();
+    const auto& got = **result;
+    EXPECT_TRUE(got.body->spooled());
+    const auto body = got.view().body;
+    EXPECT_EQ(body.substr(0, text.size()), text);
+    ASSERT_EQ(got.page.records.size(), 2u);
+    const auto& [first, second] = std::tie(got.page.records[0], got.page.records[1]);
+    EXPECT_EQ(first.bytes.in(body), text.substr(9, first.bytes.length));
+    EXPECT_EQ(first.key.in(body), "1");
+    EXPECT_EQ(first.modified.in(body), "\"2026-01-01T00:00:00Z\"");
+    EXPECT_EQ(second.key.in(body), R"("b\u0061")");
+    EXPECT_TRUE(second.modified.empty());
+    EXPECT_EQ(got.page.continue_from.in(body), "\"x\"");
+    for (const auto& slice : {first.key, first.modified, second.key})
+      EXPECT_GE(slice.offset, text.size()) << "crawls would look all over the page for them";
+  }
+  EXPECT_EQ(vendor->seen[0].limits.in_memory, 256u << 10);
+  EXPECT_EQ(vendor->seen[0].limits.spool, &spool);
+}
+
+TEST_F(VendorFaults, B5_ALargePageIsCheckedAsASmallOne) {
+  const auto text = large_page();
+  for (auto bad : {text.substr(0, text.size() - 1), text + "x", text + text}) {
+    vendor->answer = [&](const auto&) { return answer(200, codec::gzip(bad), {{"Content-Encoding", "gzip"}}); };
+    vendor->seen.clear();
+    start();
+    while (!result) {
+      clock.run_for(10s);
+      loop.restart();
+      loop.run_one_for(10ms);
+    }
+    ASSERT_FALSE(*result);
+    EXPECT_EQ(vendor->seen.size(), bad.size() > 1u << 20 ? 1u : 1u + kMaxBadPages);
+    EXPECT_EQ(result->error().kind(), bad.size() > 1u << 20 ? ErrorKind::too_large : ErrorKind::malformed);
+  }
 }
 
 TEST_F(VendorFaults, B7_WhatCannotBeUnpackedIsNoPage) {

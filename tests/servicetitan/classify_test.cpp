@@ -89,7 +89,7 @@ TEST(Classify, TriesAgainWhatMayPass) {
 
 TEST(Classify, DoesNotRepeatWhatWillFailAgain) {
   for (const auto kind : {ErrorKind::forbidden, ErrorKind::not_found, ErrorKind::bad_request, ErrorKind::unstable_list,
-                          ErrorKind::too_large, ErrorKind::cancelled, ErrorKind::doubt, ErrorKind::fenced}) {
+                          ErrorKind::spool_full, ErrorKind::too_large, ErrorKind::cancelled, ErrorKind::doubt, ErrorKind::fenced}) {
     Attempts attempts;
     EXPECT_EQ(verdict(kind, attempts).remedy, Remedy::give_up) << core::to_string(kind);
   }

@@ -55,6 +55,8 @@ Stage::Stage(StageOptions options) : options_(std::move(options)) {
                                      fmt::format("{}", options_.rate),
                                      "--export-page",
                                      std::to_string(options_.export_page),
+                                     "--record-bytes",
+                                     std::to_string(options_.record_bytes),
                                      "--config",
                                      config_,
                                      "--bootstrap-servers",

@@ -17,6 +17,7 @@ struct StageOptions {
   std::size_t records = 200;
   double rate = 60;
   std::size_t export_page = 500;
+  std::size_t record_bytes = 1000;
   int partitions = 3;
   bool tls_and_gzip = true;         ///< false: plain HTTP, nothing compressed
   std::vector<std::string> sets{};  ///< further --set of every command

@@ -41,8 +41,8 @@ class FakeFeed final : public servicetitan::PageSource {
                          : core::Result<std::string>(page_at(from));
     if (!body) co_return core::fail(body.error());
     servicetitan::FetchedPage out;
-    out.body = std::make_shared<const std::string>(std::move(*body));
-    auto cut = codec::cut_page(*out.body, request.fields);
+    out.body = spool ? spooled(*body) : std::make_shared<const core::Body>(std::move(*body));
+    auto cut = codec::cut_page(out.body->view(), request.fields);
     if (!cut) co_return core::fail(cut.error());
     out.page = std::move(*cut);
     co_return out;
@@ -64,8 +64,15 @@ class FakeFeed final : public servicetitan::PageSource {
   std::function<core::Result<std::string>(const servicetitan::Query&)> list;  ///< instead, for lists
   std::chrono::milliseconds tells_behind{};  ///< how far the vendor's clock is behind ours, as its answers tell
   std::vector<std::string> asked;
+  core::Spool* spool = nullptr;  ///< pages come in files
 
  private:
+  std::shared_ptr<const core::Body> spooled(const std::string& text) const {
+    const auto file = spool->create().value();
+    core::check(file->append(text) && file->map(), "a spool for a test");
+    return std::make_shared<const core::Body>(file);
+  }
+
   core::Clock& clock_;
   std::chrono::milliseconds vendor_behind{};
 };
@@ -156,6 +163,7 @@ class Life final : public TransactionRunner {
     return w_.clock.run_until([this] { return end.has_value(); }, limit);
   }
   Memory& memory() { return memory_; }
+  const core::ByteBudget& page_memory() const { return budget_; }
 
   std::function<kafka::CommitReport(const kafka::Batch&)> answer;
   bool doubt_after_commit = false;

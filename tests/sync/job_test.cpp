@@ -379,6 +379,64 @@ TEST(Job, ARecordThatItsTopicDoesNotTakeIsADeadLetter) {
   EXPECT_EQ(w.memory().job(kJob)->counts().dead_letters(), 1);
 }
 
+TEST(Job, APageInAFileIsPublishedAsAnyOther) {
+  core::Spool spool(::testing::TempDir());
+  World w;
+  w.feed.spool = &spool;
+  Life life(w);
+  int failures = 2;
+  life.answer = [&](const kafka::Batch& batch) {
+    for (const auto& m : shown(batch)) EXPECT_NE(m.key, "");
+    return failures-- > 0 ? FakeRunner::failed(kafka::Outcome::aborted, ErrorKind::broker) : FakeRunner::ok();
+  };
+  life.start(sync_command());
+  ASSERT_TRUE(life.run());
+  expect_every_row_once(w);
+}
+
+TEST(Job, APageInAFileTakesTheMemoryOfItsListOfRecordsAndOfAQueue) {
+  constexpr std::size_t kRow = 1'000'000;
+  core::Spool spool(::testing::TempDir());
+  World w;
+  w.config.worker.page_buffer = 1u << 20;
+  std::string rows;
+  for (int i = 0; i < 40; ++i) rows += fmt::format(R"({}{{"id":{},"x":"{}"}})", i == 0 ? "" : ",", i, std::string(kRow, 'x'));
+  w.feed.answer = [&](const std::string&) -> core::Result<std::string> {
+    return R"({"hasMore":false,"continueFrom":"x","data":[)" + rows + "]}";
+  };
+  for (const bool in_file : {false, true}) {
+    w.feed.spool = in_file ? &spool : nullptr;
+    Life life(w);
+    life.record_topic.record_limit = 2 * kRow;
+    std::size_t most = 0;
+    life.answer = [&](const kafka::Batch& batch) {
+      if (!batch.runs.empty()) most = std::max(most, life.page_memory().used());
+      return FakeRunner::ok();
+    };
+    life.start(sync_command(v1::full, in_file ? "j2" : "j1"));
+    ASSERT_TRUE(life.run());
+    if (in_file) {
+      EXPECT_LT(most, kafka::kQueueBytes + (5u << 20));
+      EXPECT_GE(most, kafka::kQueueBytes);
+    } else {
+      EXPECT_GE(most, 2 * 40 * kRow) << "itself, and in the producer's queue";
+    }
+  }
+  EXPECT_EQ(w.of("st.jpm.jobs").size(), 80u);
+}
+
+TEST(Job, ADiskWithoutRoomFailsItAndNothingMoves) {
+  World w;
+  w.feed.answer = [](const std::string&) -> core::Result<std::string> { return core::fail(ErrorKind::spool_full, "no room"); };
+  Life life(w);
+  life.start(sync_command(v1::incremental));
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(w.feed.asked.size(), 1u) << "whether there is room again is for a person to say";
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::failed);
+  EXPECT_EQ(w.memory().job(kJob)->failure().code(), "spool_full");
+  EXPECT_EQ(w.memory().stream(kStream).token(), "");
+}
+
 TEST(Job, ATopicThatIsGoneFailsItAndNothingMoves) {
   World w;
   Life life(w);

@@ -141,6 +141,7 @@ void start_drain_watchdog(core::Duration drain) {
 int run_loop(const std::function<asio::awaitable<int>(asio::io_context&, core::Clock&, core::StopToken)>& body,
              core::Duration drain) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is a full disk for a spool, and no more
   asio::io_context loop(1);
   const auto clock = core::make_system_clock(loop.get_executor());
   core::StopSource stop;

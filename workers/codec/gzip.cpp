@@ -9,55 +9,102 @@
 namespace stsync::codec {
 namespace {
 
+using core::ErrorKind;
+
 constexpr int kGzipOrZlib = 15 + 32;
 constexpr int kGzip = 15 + 16;
-
-struct Inflater {
-  z_stream z{};
-  bool ok = inflateInit2(&z, kGzipOrZlib) == Z_OK;
-  ~Inflater() { inflateEnd(&z); }
-};
+constexpr std::size_t kPart = 1u << 20;
 
 Bytef* bytes(const char* p) { return const_cast<Bytef*>(reinterpret_cast<const Bytef*>(p)); }
+
+core::Error above(std::size_t max_bytes) {
+  return {ErrorKind::too_large, fmt::format("the body inflates to more than {} bytes", max_bytes)};
+}
+
+/// Inflates into whatever room it is given. The text outlives it.
+class Inflater {
+ public:
+  explicit Inflater(std::string_view text) : text_(text) { core::check(inflateInit2(&z_, kGzipOrZlib) == Z_OK, "inflateInit2"); }
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+  ~Inflater() { inflateEnd(&z_); }
+
+  /// How many bytes came, at least one; 0: that was all. At most 1 GiB at once.
+  core::Result<std::size_t> read(char* into, std::size_t room) {
+    z_.next_out = bytes(into);
+    z_.avail_out = static_cast<uInt>(std::min<std::size_t>(room, kAtOnce));
+    const auto wanted = z_.avail_out;
+    while (z_.avail_out == wanted && !ended_)
+      if (auto ok = step(); !ok) return core::fail(ok.error());
+    return wanted - z_.avail_out;
+  }
+  /// How much of the text is behind it.
+  std::size_t consumed() const noexcept { return given_ - z_.avail_in; }
+
+ private:
+  core::Result<void> step() {
+    if (z_.avail_in == 0) {  // zlib counts in 32 bits
+      const auto next = text_.substr(given_, kAtOnce);
+      z_.next_in = bytes(next.data());
+      z_.avail_in = static_cast<uInt>(next.size());
+      given_ += next.size();
+    }
+    const bool last = given_ == text_.size();
+    const int rc = inflate(&z_, Z_NO_FLUSH);
+    if (rc == Z_STREAM_END) {
+      ended_ = last && z_.avail_in == 0;
+      if (!ended_ && inflateReset(&z_) != Z_OK) return core::fail(ErrorKind::malformed, "damaged gzip data");
+      return {};
+    }
+    if (rc != Z_OK && rc != Z_BUF_ERROR) return core::fail(ErrorKind::malformed, "damaged gzip data");
+    if (last && z_.avail_in == 0 && z_.avail_out != 0) return core::fail(ErrorKind::malformed, "gzip data is cut off");
+    return {};
+  }
+
+  static constexpr std::size_t kAtOnce = 1u << 30;
+  std::string_view text_;
+  std::size_t given_ = 0;
+  z_stream z_{};
+  bool ended_ = false;
+};
 
 }  // namespace
 
 core::Result<std::string> gunzip(std::string_view body, std::size_t max_bytes) {
-  using core::ErrorKind;
-  // zlib counts in 32 bits: it would see the first part and, with luck, take it for the whole.
+  // What is that large does not belong into memory, and most of it would be no gzip data anyway.
   if (body.size() > std::numeric_limits<uInt>::max())
     return core::fail(ErrorKind::too_large, "a compressed body of more than 4 GiB");
-  Inflater in;
-  core::check(in.ok, "inflateInit2");
+  Inflater in(body);
   std::string out;
   out.resize(std::clamp<std::size_t>(body.size() * 4, 4096, std::max<std::size_t>(max_bytes, 4096)));
   std::size_t written = 0;
-  in.z.next_in = bytes(body.data());
-  in.z.avail_in = static_cast<uInt>(body.size());
   for (;;) {
-    if (written == out.size()) {
-      if (written > max_bytes)
-        return core::fail(ErrorKind::too_large, fmt::format("the body inflates to more than {} bytes", max_bytes));
-      out.resize(std::min(out.size() * 2, max_bytes + 1));
-    }
-    in.z.next_out = bytes(out.data()) + written;
-    in.z.avail_out = static_cast<uInt>(std::min<std::size_t>(out.size() - written, 1u << 30));
-    const auto before = in.z.avail_out;
-    const int rc = inflate(&in.z, Z_NO_FLUSH);
-    written += before - in.z.avail_out;
-    if (written > max_bytes)
-      return core::fail(ErrorKind::too_large, fmt::format("the body inflates to more than {} bytes", max_bytes));
-    if (rc == Z_STREAM_END) {
-      if (in.z.avail_in == 0) break;
-      if (inflateReset(&in.z) != Z_OK) return core::fail(ErrorKind::malformed, "damaged gzip data");
-      continue;
-    }
-    if (rc == Z_BUF_ERROR && in.z.avail_in == 0) return core::fail(ErrorKind::malformed, "gzip data is cut off");
-    if (rc != Z_OK && rc != Z_BUF_ERROR) return core::fail(ErrorKind::malformed, "damaged gzip data");
-    if (in.z.avail_in == 0 && in.z.avail_out != 0) return core::fail(ErrorKind::malformed, "gzip data is cut off");
+    if (written == out.size()) out.resize(std::min(out.size() * 2, max_bytes + 1));
+    const auto n = in.read(out.data() + written, out.size() - written);
+    if (!n) return core::fail(n.error());
+    if (*n == 0) break;
+    written += *n;
+    if (written > max_bytes) return core::fail(above(max_bytes));
   }
   out.resize(written);
   return out;
+}
+
+core::Result<void> gunzip_parts(const core::Body& body, std::size_t max_bytes,
+                                const std::function<core::Result<void>(std::string_view)>& part) {
+  core::Passage passage(body);
+  Inflater in(body.view());
+  std::string room(kPart, '\0');
+  std::size_t written = 0;
+  for (;;) {
+    const auto n = in.read(room.data(), room.size());
+    if (!n) return core::fail(n.error());
+    if (*n == 0) return {};
+    written += *n;
+    if (written > max_bytes) return core::fail(above(max_bytes));
+    if (auto ok = part(std::string_view(room).substr(0, *n)); !ok) return ok;
+    passage.reached(in.consumed());
+  }
 }
 
 std::string gzip(std::string_view body) {

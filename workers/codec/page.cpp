@@ -63,22 +63,52 @@ class NameSampler {
 
 class PageCutter {
  public:
-  PageCutter(std::string_view body, const RecordFields& fields)
+  PageCutter(std::string_view body, const RecordFields& fields, std::size_t max_records)
       : body_(body),
         fields_(fields),
+        max_records_(max_records),
         key_name_(std::string_view(fields.key).substr(0, fields.key.find('.'))),
         modified_name_(std::string_view(fields.modified).substr(0, fields.modified.find('.'))),
         c_(body) {}
 
   core::Result<Page> run() {
-    if (body_.size() > 0xffffffffULL) return core::fail(ErrorKind::too_large, "a page of more than 4 GiB");
-    if (!simdjson::validate_utf8(body_.data(), body_.size()))
-      return core::fail(ErrorKind::malformed, "the page is not valid UTF-8");
-    if (!body()) return core::fail(ErrorKind::malformed, fmt::format("{} at byte {}", problem_, c_.at - c_.begin));
-    return std::move(page_);
+    if (body_.size() > kMaxPage) return core::fail(ErrorKind::too_large, "a page of more than 4 GiB");
+    if (!simdjson::validate_utf8(body_.data(), body_.size())) return core::fail(not_utf8());
+    return cut();
+  }
+  core::Result<Page> run(const core::Body& whole, const OnRecord& on_record) {
+    if (body_.size() > kMaxPage) return core::fail(ErrorKind::too_large, "a page of more than 4 GiB");
+    if (!valid_utf8(whole)) return core::fail(not_utf8());
+    core::Passage passage(whole);
+    passage_ = &passage;
+    on_record_ = &on_record;
+    return cut();
   }
 
  private:
+  static core::Error not_utf8() { return {ErrorKind::malformed, "the page is not valid UTF-8"}; }
+
+  core::Result<Page> cut() {
+    if (body()) return std::move(page_);
+    if (failure_) return core::fail(std::move(*failure_));
+    return core::fail(ErrorKind::malformed, fmt::format("{} at byte {}", problem_, c_.at - c_.begin));
+  }
+
+  /// In parts that end before the beginning of a character.
+  static bool valid_utf8(const core::Body& whole) {
+    core::Passage passage(whole);
+    auto rest = whole.view();
+    while (!rest.empty()) {
+      auto size = std::min(rest.size(), core::Passage::kWindow);
+      for (int back = 0; back < 3 && size < rest.size() && (static_cast<unsigned char>(rest[size]) & 0xc0U) == 0x80U; ++back)
+        --size;
+      if (!simdjson::validate_utf8(rest.data(), size)) return false;
+      rest.remove_prefix(size);
+      passage.reached(whole.size() - rest.size());
+    }
+    return true;
+  }
+
   bool refuse(const char* problem) {
     problem_ = problem;
     return false;
@@ -175,6 +205,12 @@ class PageCutter {
     if (fields_.names && names_.odd(members) && !named) name_all(start);
     record.size = published({start, static_cast<std::size_t>(c_.at - start)});
     record.bytes = slice({start, static_cast<std::size_t>(c_.at - start)});
+    if (page_.records.size() >= max_records_)
+      return give_up({ErrorKind::too_large, fmt::format("a page of more than {} records", max_records_)});
+    if (passage_ != nullptr) {
+      if (auto taken = (*on_record_)(record); !taken) return give_up(taken.error());
+      passage_->reached(static_cast<std::size_t>(start - c_.begin));
+    }
     page_.records.push_back(record);
     return true;
   }
@@ -186,6 +222,11 @@ class PageCutter {
 
   std::uint32_t published(std::string_view record) const {
     return static_cast<std::uint32_t>(fields_.redactor ? fields_.redactor->size(record) : record.size());
+  }
+
+  bool give_up(core::Error why) {
+    failure_ = std::move(why);
+    return false;
   }
 
   /// The rest of a path inside the member that its first name has led to.
@@ -201,11 +242,15 @@ class PageCutter {
 
   std::string_view body_;
   const RecordFields& fields_;
+  const std::size_t max_records_;
   std::string_view key_name_, modified_name_;
   Cursor c_;
   Page page_;
   NameSampler names_{page_.names};
   const char* problem_ = "not valid JSON";
+  std::optional<core::Error> failure_;  // instead of a problem with the text
+  core::Passage* passage_ = nullptr;    // of a large page
+  const OnRecord* on_record_ = nullptr;
 };
 
 struct TextHandler : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, TextHandler> {
@@ -219,7 +264,14 @@ struct TextHandler : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, TextHandler
 
 }  // namespace
 
-core::Result<Page> cut_page(std::string_view body, const RecordFields& fields) { return PageCutter(body, fields).run(); }
+core::Result<Page> cut_page(std::string_view body, const RecordFields& fields, std::size_t max_records) {
+  return PageCutter(body, fields, max_records).run();
+}
+
+core::Result<Page> cut_large_page(const core::Body& body, const RecordFields& fields, std::size_t max_records,
+                                  const OnRecord& on_record) {
+  return PageCutter(body.view(), fields, max_records).run(body, on_record);
+}
 
 core::Result<void> check_json(std::string_view text, unsigned max_depth) {
   if (!simdjson::validate_utf8(text.data(), text.size())) return core::fail(ErrorKind::malformed, "not valid UTF-8");

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/body.hpp"
 #include "core/error.hpp"
 
 namespace stsync::codec {
@@ -67,8 +69,17 @@ inline constexpr std::size_t kLongestName = 256;
 
 /// One pass over the body, no copies. `malformed` with the byte offset for anything that is not JSON, nests deeper than
 /// kMaxDepth, has rows that are not objects, is not of the shape asked for, or repeats an envelope member it uses. A bare array
-/// is a page with data and without an envelope: some lists answer one or the other. Bodies up to 4 GiB - 1. Any thread.
-core::Result<Page> cut_page(std::string_view body, const RecordFields& fields);
+/// is a page with data and without an envelope: some lists answer one or the other. `too_large` for bodies of more than
+/// kMaxPage bytes and for more than `max_records`. Any thread.
+core::Result<Page> cut_page(std::string_view body, const RecordFields& fields, std::size_t max_records = SIZE_MAX);
+
+inline constexpr std::size_t kMaxPage = 0xffffffff;  ///< bytes: what a Slice can tell
+
+/// The same with little of the body in memory at a time. `on_record` sees each record when it is cut, while it is there, and may
+/// let its fields point elsewhere; an error of its own ends the cut.
+using OnRecord = std::function<core::Result<void>(Record&)>;
+core::Result<Page> cut_large_page(const core::Body& body, const RecordFields& fields, std::size_t max_records,
+                                  const OnRecord& on_record);
 
 /// Whether `text` is one JSON value (RFC 8259, UTF-8, depth up to `max_depth`): the strict gate before lenient parsers.
 core::Result<void> check_json(std::string_view text, unsigned max_depth = kMaxDepth);

@@ -17,6 +17,7 @@ enum class ErrorKind {
   tls,               ///< handshake, certificate or host name
   protocol,          ///< the peer does not speak HTTP as it should
   too_large,         ///< a body, header or record above its limit
+  spool_full,        ///< no room on the disk for a body that is too large for memory
   throttled,         ///< 429
   unauthorized,      ///< 401, or the token endpoint refuses the client
   forbidden,         ///< 403: scope or module not granted

@@ -8,10 +8,10 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 
 #include "http/pace.hpp"
 #include "http/pool.hpp"
+#include "http/text_body.hpp"
 #include "http/tls.hpp"
 
 namespace stsync::http {
@@ -20,10 +20,11 @@ namespace {
 namespace beast = boost::beast;
 using core::ErrorKind;
 using core::fail;
-using Parser = beast::http::response_parser<beast::http::string_body>;
+using Parser = beast::http::response_parser<TextBody>;
 
 constexpr std::size_t kReadSize = 64u << 10;
-constexpr int kMaxInterim = 8;  // 1xx answers before the real one
+constexpr std::size_t kSpoolStep = 1u << 20;  // bytes handed to the disk at once
+constexpr int kMaxInterim = 8;                // 1xx answers before the real one
 
 bool has_control(std::string_view text) noexcept {
   return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -99,6 +100,7 @@ class ResponseReader {
     parser_->header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(limits_.max_header, UINT32_MAX)));
     parser_->body_limit(limits_.max_body);
     parser_->skip(head_);
+    if (limits_.spool != nullptr) parser_->get().body().most_at_once = limits_.in_memory + kReadSize;
   }
 
   asio::awaitable<core::Result<void>> read_header() {
@@ -125,14 +127,44 @@ class ResponseReader {
     while (!parser_->is_done()) {
       if (auto more = co_await receive(kBody); !more) co_return fail(more.error());
       if (auto fed = feed(kBody); !fed) co_return fail(fed.error());
+      if (spool_due())
+        if (auto spooled = co_await spool_part(); !spooled) co_return fail(spooled.error());
     }
+    if (spool_due() || (file_ && !parser_->get().body().text.empty()))
+      if (auto spooled = co_await spool_part(); !spooled) co_return fail(spooled.error());
     done_ = true;
     Response out;
     auto& message = parser_->get();
     out.status = static_cast<int>(message.result_int());
     for (const auto& field : message.base()) out.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
-    out.body = std::move(message.body());
+    out.body = std::move(message.body().text);
+    out.spooled = std::move(file_);
     co_return out;
+  }
+
+  bool spool_due() const {
+    const auto size = parser_->get().body().text.size();
+    return limits_.spool != nullptr && size > (file_ ? std::min(kSpoolStep, limits_.in_memory) : limits_.in_memory);
+  }
+
+  /// What has come of a body that is too large for memory goes to the disk; nothing is read meanwhile.
+  asio::awaitable<core::Result<void>> spool_part() {
+    auto& text = parser_->get().body().text;
+    const auto size = text.size();
+    auto write = [spool = limits_.spool, file = file_, part = std::move(text)]() -> core::Result<std::shared_ptr<core::SpoolFile>> {
+      auto to = file ? core::Result<std::shared_ptr<core::SpoolFile>>(file) : spool->create();
+      if (!to) return fail(to.error());
+      if (auto written = (*to)->append(part); !written) return fail(written.error());
+      return to;
+    };
+    text = {};
+    text.reserve(kSpoolStep + kReadSize);
+    transport_.clear_deadline();
+    auto written = co_await core::run_on(limits_.spool->writer(), std::move(write));
+    if (!written) co_return fail(written.error());
+    file_ = std::move(*written);
+    pace_.body_spooled(size, std::chrono::steady_clock::now());
+    co_return core::Result<void>();
   }
 
   core::Result<void> feed(std::string_view phase) {
@@ -183,7 +215,8 @@ class ResponseReader {
   const bool head_;
   std::optional<Parser> parser_;
   beast::flat_buffer buffer_;
-  std::size_t header_bytes_ = 0;  // of the response and of the interim ones
+  std::shared_ptr<core::SpoolFile> file_;  // of a body that is too large for memory
+  std::size_t header_bytes_ = 0;           // of the response and of the interim ones
   bool any_byte_ = false;
   bool done_ = false;
 };

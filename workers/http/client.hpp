@@ -8,6 +8,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "core/spool.hpp"
 #include "core/stop.hpp"
 #include "http/message.hpp"
 
@@ -23,7 +24,8 @@ struct Request {
 struct Response {
   int status = 0;
   Headers headers;
-  std::string body;  ///< as sent (still gzipped when Content-Encoding says so)
+  std::string body;                            ///< as sent (still gzipped when Content-Encoding says so)
+  std::shared_ptr<core::SpoolFile> spooled{};  ///< instead of `body`, where that has more than ExchangeLimits::in_memory bytes
 };
 
 /// Limits of one exchange. A limit reached closes the connection.
@@ -31,10 +33,12 @@ struct ExchangeLimits {
   core::Duration first_byte = std::chrono::seconds(120);  ///< from the request to the response header
   core::Duration header = std::chrono::seconds(30);       ///< from the first byte of a header to its end
   core::Duration idle_body = std::chrono::seconds(30);    ///< in which `min_body` bytes of the body come, or its end
-  core::Duration total = std::chrono::seconds(300);
+  core::Duration total = std::chrono::seconds(300);       ///< and a second for each MiB of a body that goes to the spool
   std::size_t min_body = 16u << 10;
   std::size_t max_body = 16u << 20;  ///< bytes on the wire; above: too_large
   std::size_t max_header = 64u << 10;
+  core::Spool* spool = nullptr;  ///< where larger bodies than `in_memory` go; without one everything stays in memory
+  std::size_t in_memory = 16u << 20;
 };
 
 /// One connection out of the pool, for one exchange at a time. Its destructor gives it back when it can be used again.
@@ -44,7 +48,8 @@ class Connection {
   virtual ~Connection() = default;
   /// Sends and reads one whole response. A failed exchange makes the connection unusable. Errors: cancelled (stop was asked:
   /// the socket is closed at once), timeout, network, tls, protocol, too_large, bad_request (a method, target or header that
-  /// cannot be sent as it is, for instance a header value with a line end; nothing was sent then). A body that ends with the
+  /// cannot be sent as it is, for instance a header value with a line end; nothing was sent then), spool_full and bad_config (see
+  /// core::Spool). A body that ends with the
   /// connection is accepted over TLS only, where a cut is visible: over plain HTTP it is `protocol`.
   virtual boost::asio::awaitable<core::Result<Response>> exchange(Request request, ExchangeLimits limits, core::StopToken stop) = 0;
   /// Whether an earlier exchange used it: then a `network` error without a response byte may only mean that the server had

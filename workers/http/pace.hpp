@@ -36,6 +36,12 @@ class ReadPace {
   }
   /// The header of the response is whole.
   void body_begins(Time now) { new_span(now); }
+  /// A part of a body that is too large for memory is on the disk. What took us so long is not the peer's fault, and the more
+  /// comes the longer it may take in total, as long as it is a MiB a second.
+  void body_spooled(std::size_t n, Time now) {
+    end_ = after(end_, std::chrono::duration_cast<core::Duration>(n * kSpooledByte));
+    new_span(now);
+  }
   void body_bytes(std::size_t n, Time now) {
     came_ += n;
     if (came_ >= limits_.min_body) new_span(now);
@@ -51,7 +57,9 @@ class ReadPace {
   }
 
   const ExchangeLimits limits_;
-  const Time end_;
+  static constexpr std::chrono::nanoseconds kSpooledByte{1'000'000'000 >> 20};
+
+  Time end_;
   const Time first_;
   Time deadline_;
   bool in_header_ = false;

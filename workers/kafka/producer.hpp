@@ -48,12 +48,15 @@ struct CommitReport {
   std::chrono::microseconds took{};
 };
 
+/// How much a producer's queue holds before a batch waits for the broker.
+inline constexpr std::size_t kQueueBytes = 32u << 20;
+
 struct TransactionalOptions {
   std::string transactional_id;
   std::string commands_topic;
   std::int32_t partition = 0;
   std::chrono::milliseconds transaction_timeout{120'000};
-  std::size_t queue_bytes = 32u << 20;
+  std::size_t queue_bytes = kQueueBytes;
 };
 
 /// The transactional producer of one lane. Every call blocks: use it on the lane's own thread, one call at a time.

@@ -19,18 +19,14 @@ namespace {
 constexpr std::size_t kInlineBody = 64u << 10;
 constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
 
-Result<FetchedPage> inflate_and_cut(http::Response response, const codec::RecordFields& fields, std::size_t max_page) {
-  const auto* encoding = http::find_header(response.headers, "Content-Encoding");
-  auto body = std::move(response.body);
-  if (encoding != nullptr && *encoding != "identity") {
-    if (*encoding != "gzip") return core::fail(ErrorKind::protocol, "unknown Content-Encoding " + core::printable(*encoding, 40));
-    auto inflated = codec::gunzip(body, max_page);
-    if (!inflated) return core::fail(inflated.error());
-    body = std::move(*inflated);
-  }
-  auto page = codec::cut_page(body, fields);
-  if (!page) return core::fail(page.error());
-  return FetchedPage{std::make_shared<const std::string>(std::move(body)), std::move(*page)};
+/// An index entry, its place in the run of records and in the step that publishes it are about 56 bytes of a record, twice that
+/// while the list grows: less than half of max_memory in the worst case.
+constexpr std::size_t kMemoryOfRecord = 256;
+
+PageLimits limits_of(const config::Worker& worker) {
+  const auto max_body = static_cast<std::size_t>(worker.max_body);
+  return {std::min(static_cast<std::size_t>(worker.page_buffer), max_body), max_body,
+          static_cast<std::size_t>(worker.max_memory) / kMemoryOfRecord};
 }
 
 /// A refusal is compressed where a page would be. What does not inflate says nothing.
@@ -57,7 +53,7 @@ bool asks_for_too_much(const Request& request, const core::Error& error) {
 
 }  // namespace
 
-Api::Api(Parts parts) : p_(parts) {}
+Api::Api(Parts parts) : p_(parts), limits_(limits_of(parts.config.worker)) {}
 
 limits::Bucket& Api::bucket(const tokens::Account& account) {
   const auto* app = p_.config.find_app(account.app);
@@ -146,7 +142,9 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
     copy.headers.emplace_back("Authorization", "Bearer " + token->text.reveal());
     const auto start = p_.clock.now();
     ++log.calls;
-    auto response = co_await (*connection)->exchange(std::move(copy), {.max_body = p_.max_page}, stop);
+    auto response =
+        co_await (*connection)
+            ->exchange(std::move(copy), {.max_body = limits_.max_body, .spool = &p_.spool, .in_memory = limits_.in_memory}, stop);
     const auto seconds = std::chrono::duration<double>(p_.clock.now() - start).count();
     p_.metrics.api_call(account.app, account.tenant, resource.name, response ? response->status : 0, seconds);
     if (!response) {
@@ -175,13 +173,19 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
 }
 
 boost::asio::awaitable<Result<FetchedPage>> Api::read(const Request& request, http::Response response) {
-  auto fields = request.fields;
-  if (response.body.size() < kInlineBody && http::find_header(response.headers, "Content-Encoding") == nullptr)
-    co_return inflate_and_cut(std::move(response), fields, p_.max_page);
-  auto job = [response = std::move(response), fields = std::move(fields), max = p_.max_page]() mutable {
-    return inflate_and_cut(std::move(response), fields, max);
+  const bool small = response.body.size() < kInlineBody && http::find_header(response.headers, "Content-Encoding") == nullptr;
+  std::optional<Result<FetchedPage>> page;
+  if (small) {
+    page = read_page(response, request.fields, limits_);
+  } else if (!response.spooled) {
+    auto job = [&response, fields = request.fields, limits = limits_] { return read_page(response, fields, limits); };
+    page = co_await core::run_on(p_.helpers.executor(), std::move(job));
+  }
+  if (page) co_return std::move(*page);
+  auto job = [response = std::move(response), fields = request.fields, limits = limits_, spool = &p_.spool]() mutable {
+    return read_large_page(std::move(response), fields, limits, *spool);
   };
-  co_return co_await core::run_on(p_.helpers.executor(), std::move(job));
+  co_return co_await core::run_on(p_.large_helpers.executor(), std::move(job));
 }
 
 Result<http::Request> Api::make_request(const tokens::Account& account, const Request& wanted) const {

@@ -13,13 +13,14 @@
 #include "servicetitan/catalogue.hpp"
 #include "servicetitan/classify.hpp"
 #include "servicetitan/page_source.hpp"
+#include "servicetitan/read_page.hpp"
 #include "telemetry/metrics.hpp"
 #include "tokens/tokens.hpp"
 
 namespace stsync::servicetitan {
 
 /// The vendor's API: token, permit, connection, call, retries, decompression, cutting. Loop thread only; heavy bodies are worked
-/// on by `helpers`.
+/// on by `helpers`. Bodies larger than worker.page_buffer go through files, those above worker.max_body are too_large.
 class Api final : public PageSource {
  public:
   struct Parts {
@@ -31,7 +32,8 @@ class Api final : public PageSource {
     limits::Limiter& limiter;
     telemetry::Metrics& metrics;
     core::ThreadPool& helpers;
-    std::size_t max_page;  ///< bytes of an inflated page
+    core::ThreadPool& large_helpers;  ///< for bodies that go through files: others do not wait for them
+    core::Spool& spool;
   };
   explicit Api(Parts parts);
 
@@ -53,6 +55,7 @@ class Api final : public PageSource {
   core::WallTime note_date(const http::Response& response);
 
   Parts p_;
+  const PageLimits limits_;
   std::int64_t vendor_behind_ms_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "codec/page.hpp"
+#include "core/body.hpp"
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/stop.hpp"
@@ -14,11 +15,11 @@
 
 namespace stsync::servicetitan {
 
-/// A page of the API, whole and checked.
+/// A page of the API, whole and checked. Behind a page that is spooled stand the keys of its records once more.
 struct FetchedPage {
-  std::shared_ptr<const std::string> body;
+  std::shared_ptr<const core::Body> body;
   codec::Page page;
-  PageView view() const { return {*body, page}; }
+  PageView view() const { return {body->view(), page}; }
 };
 
 /// What the calls of a job cost, and what it should tell its user while it waits.

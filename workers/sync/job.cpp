@@ -26,6 +26,15 @@ constexpr core::Duration kAuthWait = 60s;
 constexpr core::Duration kSayAgain = 10s;
 /// A page is in memory twice: as its body, and in the producer's queue until the broker has it.
 constexpr std::size_t kCopies = 2;
+/// What the list of records takes of each: on the page, in the step, in the run.
+constexpr std::size_t kRecordMemory = sizeof(codec::Record) + sizeof(std::uint32_t) + sizeof(PageRows::Row);
+
+/// Bytes that a page takes until it is published. One that stands in a file is in memory where it is looked at, and in the
+/// producer's queue as far as that goes.
+std::size_t memory_of(const FetchedPage& page) {
+  if (!page.body->spooled()) return page.body->size() * kCopies;
+  return page.page.records.size() * kRecordMemory + core::Passage::kWindow + kafka::kQueueBytes;
+}
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
 constexpr std::size_t kRecordOverhead = 512;
 
@@ -198,7 +207,8 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     if (close_window_earlier()) continue;
     auto step = page ? crawl_->on_page(page->view()) : crawl_->on_refusal(page.error());
     if (!page && !step) co_return co_await after_pages(step.error());
-    if (!page) page = FetchedPage{std::make_shared<const std::string>(), {}};
+    if (!page) page = FetchedPage{std::make_shared<const core::Body>(), {}};
+    page->body->forget();
     if (!step) {
       const auto verdict = servicetitan::classify(step.error(), attempts, context_.rng);
       if (verdict.remedy != servicetitan::Remedy::retry) co_return co_await after_pages(step.error());
@@ -235,15 +245,17 @@ bool Job::ask_for_less(const servicetitan::Request& request, const Error& error)
 /// A page, waiting as long as it takes for credentials that work: others go on meanwhile.
 boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(const servicetitan::Request& request, core::Reservation& memory) {
   for (;;) {
-    const auto expected = largest_page_ == 0 ? static_cast<std::size_t>(context_.config.worker.page_buffer) : largest_page_;
+    const auto unknown = static_cast<std::size_t>(context_.config.worker.page_buffer) * kCopies;
+    const auto expected = largest_page_ == 0 ? unknown : largest_page_;
     const auto need = uncommitted_.empty() ? core::ByteBudget::Need::first : core::ByteBudget::Need::ahead;
-    auto taken = co_await context_.page_memory.take(expected * kCopies, need, stop_.token());
+    auto taken = co_await context_.page_memory.take(expected, need, stop_.token());
     if (!taken) co_return core::fail(taken.error());
     auto page = co_await context_.pages.get_page(account_, request, calls_, *this, stop_.token());
     count_calls();
     if (page) {
-      largest_page_ = std::max(largest_page_, page->body->size());
-      taken->resize(page->body->size() * kCopies);
+      const auto takes = memory_of(*page);
+      largest_page_ = std::max(largest_page_, takes);
+      taken->resize(takes);
       memory = std::move(*taken);
     }
     if (page || page.error().kind() != ErrorKind::unauthorized) co_return page;
@@ -313,20 +325,14 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
 
 void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step) {
   const auto limit = context_.record_topic(origin_.topic).record_limit;
-  std::vector<RecordRun::Row> records;
+  std::vector<PageRows::Row> records, refused;
   records.reserve(step.publish.size());
   std::int64_t bytes = 0;
   auto& counts = *state_.mutable_counts();
   for (const auto index : step.publish) {
     const auto& record = page.page.records[index];
     if (record.size + record.key.length + kRecordOverhead > limit) {
-      auto key = origin_.key_prefix;
-      std::string scratch;
-      step.key->append(key, *page.body, record, index, step.context);
-      c.messages.push_back(
-          dead_letter_message(context_.config.kafka.topics.dlq,
-                              {key, step.context.published(record.bytes.in(*page.body), scratch), origin_.topic, -1, -1, "publish",
-                               "too_large", fmt::format("a record of {} bytes; {} takes {}", record.size, origin_.topic, limit)}));
+      refused.push_back({record, index});
       counts.set_dead_letters(counts.dead_letters() + 1);
       context_.metrics.dead_letter("too_large");
       continue;
@@ -338,7 +344,11 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   if (drift_ && !step.publish.empty()) appeared_ = drift_->look(page.page.names);
   const auto count = static_cast<std::int64_t>(records.size());
   if (count > 0)
-    c.runs.push_back(std::make_shared<RecordRun>(origin_, state_.seq(), page.body, std::move(records), *step.key, step.context));
+    c.runs.push_back(
+        std::make_shared<RecordRun>(origin_, state_.seq(), PageRows{page.body, std::move(records), *step.key, step.context}));
+  if (!refused.empty())
+    c.runs.push_back(std::make_shared<DeadLetterRun>(context_.config.kafka.topics.dlq, origin_, limit,
+                                                     PageRows{page.body, std::move(refused), *step.key, step.context}));
   state_.set_seq(state_.seq() + count);
   counts.set_records(counts.records() + count);
   counts.set_bytes(counts.bytes() + bytes);

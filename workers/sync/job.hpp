@@ -131,7 +131,7 @@ class Job final : public servicetitan::CallObserver {
   bool resumes_ = false;
   bool ending_ = false;
   std::map<const servicetitan::Endpoint*, servicetitan::PageSizer> sizers_;
-  std::size_t largest_page_ = 0;  ///< bytes, as inflated
+  std::size_t largest_page_ = 0;  ///< bytes of memory that it took
   core::TimePoint last_progress_{};
   core::TimePoint last_throttled_{};
 };

@@ -146,12 +146,11 @@ namespace {
 
 /// Blocking, on the lane's thread: fence, read the journal to its real end, find where to read on.
 Result<Restored> restore(const kafka::Cluster& cluster, const config::Kafka& config, kafka::GroupConsumer& consumer,
-                         std::int32_t partition, const std::vector<std::string>& topics, std::size_t queue_bytes) {
+                         std::int32_t partition, const std::vector<std::string>& topics) {
   Restored r;
   auto producer = kafka::make_transactional_producer(cluster, {.transactional_id = fmt::format("{}.{}", config.group, partition),
                                                                .commands_topic = config.topics.commands,
-                                                               .partition = partition,
-                                                               .queue_bytes = queue_bytes});
+                                                               .partition = partition});
   if (!producer) return core::fail(producer.error());
   r.producer = std::move(*producer);
   if (auto ok = r.producer->init(20s); !ok) return core::fail(ok.error());
@@ -183,7 +182,7 @@ boost::asio::awaitable<Result<void>> Lane::live_once() {
                                   context_.config.kafka.topics.commands};
   for (const auto& [topic, limit] : context_.record_topics) topics.push_back(topic);
   auto job = [cluster = &context_.cluster, config = context_.config.kafka, consumer = &context_.consumer, partition = partition_,
-              topics] { return restore(*cluster, config, *consumer, partition, topics, 32u << 20); };
+              topics] { return restore(*cluster, config, *consumer, partition, topics); };
   auto restored = co_await core::run_on(thread_.executor(), std::move(job));
   if (!restored) co_return core::fail(restored.error());
   if (stop_.stop_requested()) {

@@ -63,6 +63,8 @@ Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng&
       metrics_(metrics),
       instance_id_(std::move(instance_id)),
       helpers_("helper", 1),
+      large_helpers_("helper-large", 1),
+      spool_(config.worker.spool_dir),
       admin_thread_("admin", 1),
       limiter_(clock),
       page_memory_(clock, static_cast<std::size_t>(config.worker.max_memory / 10 * kPagesOf10)),
@@ -117,9 +119,8 @@ boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
           telemetry::log_rarely(Level::error, "token_" + std::string(outcome), 10, "no token",
                                 {{"app", a.app}, {"tenant", a.tenant}});
       });
-  api_ = std::make_unique<servicetitan::Api>(servicetitan::Api::Parts{clock_, rng_, config_, clients_, *tokens_, limiter_, metrics_,
-                                                                      helpers_,
-                                                                      static_cast<std::size_t>(config_.worker.max_memory / 4)});
+  api_ = std::make_unique<servicetitan::Api>(
+      servicetitan::Api::Parts{clock_, rng_, config_, clients_, *tokens_, limiter_, metrics_, helpers_, large_helpers_, spool_});
   for (const auto& app : config_.apps) metrics_.quota(app.name, app.limits.requests_per_second);
   if (auto ok = co_await find_topics(stop); !ok) co_return ok;
   if (auto ok = make_consumer(); !ok) co_return ok;

@@ -66,6 +66,8 @@ class Worker final : public kafka::GroupListener {
   const std::string instance_id_;
   kafka::Cluster cluster_;
   core::ThreadPool helpers_;
+  core::ThreadPool large_helpers_;
+  core::Spool spool_;
   core::ThreadPool admin_thread_;
   std::map<std::string, std::unique_ptr<http::Client>> clients_;
   std::unique_ptr<tokens::HttpTokenSource> token_source_;
