@@ -25,6 +25,11 @@ TEST(ParseUtc, RefusesWhatIsNoTime) {
     EXPECT_FALSE(parse_utc(text)) << text;
 }
 
+TEST(Uuid, OfANameIsAlwaysTheSame) {
+  EXPECT_EQ(uuid5("restart j1"), "261350d7-b641-5819-adf3-abfc4eb5da9c");
+  EXPECT_NE(uuid5("restart j1"), uuid5("restart j2"));
+}
+
 TEST(Uuid7, SortsByTimeAndCarriesItsVersion) {
   Rng rng(1);
   const auto a = uuid7(WallTime(std::chrono::milliseconds(1000)), rng);

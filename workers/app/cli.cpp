@@ -18,6 +18,7 @@ struct Options {
   ConfigOptions worker, check, print;
   SyncOptions sync;
   ControlOptions control;
+  StreamsOptions streams;
   SimOptions sim;
   DemoOptions demo;
   TopicsOptions topics;
@@ -65,6 +66,36 @@ void add_control(CLI::App& app, Options& o, int& exit, const char* name, const c
     o.control.action = name;
     exit = run_control(o.control);
   });
+}
+
+void add_streams(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("streams", "The cursors of tenants and resources: look at them, set them, forget them");
+  cmd->require_subcommand(1);
+  auto& s = o.streams;
+  const auto add = [&](const char* name, const char* help) {
+    auto* sub = cmd->add_subcommand(name, help);
+    add_config(*sub, s.config);
+    sub->add_option("--app", s.app, "App; may be left out when there is one");
+    sub->add_option("--tenant", s.tenant, "Tenant; may be left out when there is one");
+    sub->callback([&s, &exit, name] {
+      s.action = name;
+      exit = run_streams(s);
+    });
+    return sub;
+  };
+  auto* list = add("list", "All streams, of every tenant unless one is named");
+  auto* show = add("show", "One resource's");
+  for (auto* sub : {list, show})
+    sub->add_option("--output", s.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  show->add_option("resource", s.resource, "Its name")->required();
+  auto* set = add("set", "Go on from there: a continuation token of the export feed, or a time (UTC) for a list");
+  set->add_option("resource", s.resource, "Its name")->required();
+  set->add_option("cursor", s.value, "The token or time")->required();
+  auto* reset = add("reset", "Forget the cursor: the next incremental is a full");
+  auto* resource = reset->add_option("resource", s.resource, "Its name");
+  auto* all = reset->add_flag("--all", s.all, "Every stream that the tenant has, after its data was replaced");
+  resource->excludes(all);
+  for (auto* sub : {set, reset}) sub->add_flag("--wait,-w", s.wait, "Wait for the answers");
 }
 
 void add_sim(CLI::App& app, Options& o, int& exit) {
@@ -157,6 +188,7 @@ int run(int argc, char** argv) {
   add_control(app, o, exit, "cancel", "Cancel jobs");
   add_control(app, o, exit, "pause", "Pause jobs");
   add_control(app, o, exit, "resume", "Resume paused jobs");
+  add_streams(app, o, exit);
   add_sim(app, o, exit);
   add_demo(app, o, exit);
   add_topics(app, o, exit);

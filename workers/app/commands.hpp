@@ -46,6 +46,16 @@ struct ControlOptions {
   bool wait = false;
 };
 
+struct StreamsOptions {
+  ConfigOptions config;
+  std::string action;  ///< list, show, set, reset
+  std::string app;
+  std::int64_t tenant = 0;
+  std::string resource, value;
+  bool all = false, wait = false;
+  std::string output = "table";
+};
+
 struct SimOptions {
   std::string listen = "127.0.0.1:0";
   std::vector<std::int64_t> tenants{1001};
@@ -86,6 +96,7 @@ struct CatalogOptions {
 int run_worker(const ConfigOptions& options);
 int run_sync(const SyncOptions& options);
 int run_control(const ControlOptions& options);
+int run_streams(const StreamsOptions& options);
 int run_sim(const SimOptions& options);
 int run_demo(const DemoOptions& options);
 int run_topics(const TopicsOptions& options);

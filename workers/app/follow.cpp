@@ -108,6 +108,13 @@ bool Progress::see(const StatusEvent& event) {
   }
   last_[event.job()] = event;
   if (!terminal(event.type())) return true;
+  if (event.type() == StatusEvent::failed && !event.target().empty()) {  // it goes on as another job
+    auto& followers = followers_[event.target()];
+    followers.insert(event.job());
+    if (followed != followers_.end()) followers.insert(followed->second.begin(), followed->second.end());
+    replaced_.insert(event.job());
+    return true;
+  }
   open_.erase(event.job());
   if (followed != followers_.end())
     for (const auto& follower : followed->second) open_.erase(follower);
@@ -128,6 +135,7 @@ std::int64_t Progress::pages() const noexcept {
 Exit Progress::outcome() const noexcept {
   auto worst = Exit::ok;
   for (const auto& [job, event] : last_) {
+    if (replaced_.contains(job)) continue;
     if (event.type() == StatusEvent::rejected) {
       const auto code = event.failure().code() == "not_found" ? Exit::not_found : Exit::bad_data;
       worst = std::max(worst, code);

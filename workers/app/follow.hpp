@@ -33,6 +33,7 @@ class Progress {
  private:
   std::set<std::string> open_;
   std::map<std::string, std::set<std::string>> followers_;  ///< target -> commands that end with it
+  std::set<std::string> replaced_;                          ///< failed, and began anew as another job
   std::map<std::string, v1::StatusEvent> last_;
 };
 

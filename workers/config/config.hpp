@@ -84,6 +84,7 @@ struct Worker {
   core::Duration settle = std::chrono::minutes(5);
   core::Duration dedupe_keep = std::chrono::hours(24);
   core::Duration drain_timeout = std::chrono::seconds(30);
+  std::string lost_cursor = "restart";  ///< restart | from-watermark | fail
 };
 
 struct WebhookTls {

@@ -7,7 +7,7 @@
 
 namespace stsync::core {
 namespace {
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 26> kNames{{
+constexpr std::array<std::pair<ErrorKind, std::string_view>, 27> kNames{{
     {ErrorKind::cancelled, "cancelled"},
     {ErrorKind::timeout, "timeout"},
     {ErrorKind::network, "network"},
@@ -25,6 +25,7 @@ constexpr std::array<std::pair<ErrorKind, std::string_view>, 26> kNames{{
     {ErrorKind::malformed, "malformed"},
     {ErrorKind::no_progress, "no_progress"},
     {ErrorKind::unstable_list, "unstable_list"},
+    {ErrorKind::cursor_lost, "cursor_lost"},
     {ErrorKind::restarted, "restarted"},
     {ErrorKind::unknown_resource, "unknown_resource"},
     {ErrorKind::unsupported, "unsupported"},

@@ -28,6 +28,7 @@ enum class ErrorKind {
   malformed,         ///< a body that is not what the endpoint promises
   no_progress,       ///< the same continuation token again and again, endless empty pages
   unstable_list,     ///< a list that changes faster than it can be read
+  cursor_lost,       ///< the server does not know the stream's cursor (any more), or has not reached it
   restarted,         ///< a snapshot whose memory died with its worker: it runs again as a new job
   unknown_resource,  ///< a resource, or an endpoint of one, that the catalogue does not have (any more)
   unsupported,       ///< a known request that this version does not do

@@ -119,6 +119,24 @@ std::string uuid7(WallTime now, Rng& rng) {
                      0x8000U | ((a >> 12) & 0x3fffU), b & 0xffffffffffffULL);
 }
 
+std::string uuid5(std::string_view name) {
+  // RFC 9562, 5.5; the name space is the UUID of "stsync" in that of DNS names.
+  constexpr std::array<unsigned char, 16> space{0x28, 0x1f, 0x8f, 0x0a, 0x23, 0x80, 0x5c, 0xe9,
+                                                0xa4, 0x95, 0x1d, 0x27, 0x11, 0x8b, 0xcc, 0xa9};
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  auto* ctx = EVP_MD_CTX_new();
+  EVP_DigestInit_ex(ctx, EVP_sha1(), nullptr);
+  EVP_DigestUpdate(ctx, space.data(), space.size());
+  EVP_DigestUpdate(ctx, name.data(), name.size());
+  EVP_DigestFinal_ex(ctx, digest.data(), nullptr);
+  EVP_MD_CTX_free(ctx);
+  digest[6] = static_cast<unsigned char>((digest[6] & 0x0f) | 0x50);
+  digest[8] = static_cast<unsigned char>((digest[8] & 0x3f) | 0x80);
+  auto out = hex({digest.data(), 16});
+  for (const std::size_t dash : {20, 16, 12, 8}) out.insert(dash, 1, '-');
+  return out;
+}
+
 std::string sha256_hex(std::string_view a, std::string_view b) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;

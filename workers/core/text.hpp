@@ -21,6 +21,8 @@ std::optional<std::int64_t> parse_int(std::string_view text);
 
 /// UUIDv7 (RFC 9562): sorts by time.
 std::string uuid7(WallTime now, Rng& rng);
+/// A UUID of version 5 in a name space of this program: the same for the same name.
+std::string uuid5(std::string_view name);
 
 /// Lower-case hex of SHA-256 over the concatenation of `a` and `b`.
 std::string sha256_hex(std::string_view a, std::string_view b = {});

@@ -82,6 +82,12 @@ struct Target {
 /// Export feed: follows continueFrom (facts 6). `bounds`: window mode, else open.
 std::unique_ptr<Crawl> make_feed_crawl(Target target, const v1::FeedState& state, Bounds bounds);
 
+/// Watches over the cursor that `inner` (a feed or a list of `target`) goes on from, and ends with cursor_lost where the server
+/// does not know it or has not reached it: a token that is refused although the feed can be read, or a job that finds nothing
+/// on a server that lacks what was published last (an environment that was overwritten by an older copy). Where the state says so,
+/// a feed reads on from the latest change that was published instead.
+std::unique_ptr<Crawl> make_cursor_guard(std::unique_ptr<Crawl> inner, Target target, const v1::GuardState& state);
+
 /// List inside a closed window, backward over a total order or by splitting (design 5).
 std::unique_ptr<Crawl> make_list_crawl(Target target, const v1::ListState& state);
 

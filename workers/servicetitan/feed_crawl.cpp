@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/text.hpp"
@@ -14,8 +16,8 @@ class FeedCrawl final : public Crawl {
  public:
   FeedCrawl(Target target, v1::FeedState state, Bounds bounds)
       : target_(std::move(target)), state_(std::move(state)), bounds_(bounds) {
-    if (state_.token().empty() && bounds_.from_ms > 0)
-      start_ = core::format_utc(core::WallTime(std::chrono::milliseconds(bounds_.from_ms)));
+    const auto from = std::max(bounds_.from_ms, state_.from_ms());
+    if (state_.token().empty() && from > 0) start_ = core::format_utc(core::WallTime(std::chrono::milliseconds(from)));
   }
 
   Request next() const override {

@@ -79,6 +79,16 @@ std::int64_t look_back(const Resource& resource, const Endpoint& e, std::int64_t
   return anything ? std::max<std::int64_t>(1, watermark - ms(resource.look_back)) : watermark;
 }
 
+v1::GuardState begin_guard(const PlanInput& in, const Endpoint& e, v1::Mode mode) {
+  v1::GuardState out;
+  const bool askable = e.role == Role::export_feed || (e.modified_filter && e.page_size > 0);
+  out.set_newest_ms(mode == v1::incremental ? in.stream.newest_ms() : 0);
+  out.set_now_ms(in.now_ms);
+  out.set_check(askable && out.newest_ms() > 0 && in.now_ms - in.stream.checked_ms() > kDay);
+  out.set_from_newest(in.lost_cursor == LostCursor::from_watermark);
+  return out;
+}
+
 Result<Plan> plan_ids(const PlanInput& in) {
   const auto* e = by_id(in.resource);
   Plan out;
@@ -185,6 +195,7 @@ Result<Plan> plan(const PlanInput& in) {
     out.start.mutable_period()->set_end_ms(to);
   }
   out.start.set_role(to_string(e.role));
+  if (out.start.has_feed() || out.start.has_list()) *out.start.mutable_guard() = begin_guard(in, e, out.mode);
   return out;
 }
 
@@ -225,17 +236,10 @@ bool fits(const Endpoint& e, const v1::CrawlState& state) {
 
 }  // namespace
 
-Result<std::unique_ptr<Crawl>> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
-                                          const v1::Sync& sync) {
-  auto role = state.has_feed() ? Role::export_feed : Role::list;
-  for (const auto r : kRoles)
-    if (state.role() == to_string(r)) role = r;
-  const auto* endpoint = resource.endpoint(role);
-  if (endpoint == nullptr || !fits(*endpoint, state))
-    return core::fail(ErrorKind::unknown_resource,
-                      fmt::format("{} has no endpoint '{}' as it had when the job was begun (see: stsync catalog show)",
-                                  resource.name, to_string(role)));
-  Target target{&resource, endpoint, {}};
+namespace {
+
+Result<std::unique_ptr<Crawl>> make_of(const Catalogue& catalogue, Target target, const v1::CrawlState& state,
+                                       const v1::Sync& sync) {
   switch (state.kind_case()) {
     case v1::CrawlState::kFeed: {
       Bounds bounds;
@@ -249,6 +253,24 @@ Result<std::unique_ptr<Crawl>> make_crawl(const Catalogue& catalogue, const Reso
     default:
       return make_unit(std::move(target), state);
   }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Crawl>> make_crawl(const Catalogue& catalogue, const Resource& resource, const v1::CrawlState& state,
+                                          const v1::Sync& sync) {
+  auto role = state.has_feed() ? Role::export_feed : Role::list;
+  for (const auto r : kRoles)
+    if (state.role() == to_string(r)) role = r;
+  const auto* endpoint = resource.endpoint(role);
+  if (endpoint == nullptr || !fits(*endpoint, state))
+    return core::fail(ErrorKind::unknown_resource,
+                      fmt::format("{} has no endpoint '{}' as it had when the job was begun (see: stsync catalog show)",
+                                  resource.name, to_string(role)));
+  Target target{&resource, endpoint, {}};
+  auto crawl = make_of(catalogue, target, state, sync);
+  if (!crawl || !state.has_guard()) return crawl;
+  return make_cursor_guard(std::move(*crawl), std::move(target), state.guard());
 }
 
 }  // namespace stsync::servicetitan

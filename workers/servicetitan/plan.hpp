@@ -13,6 +13,13 @@ struct Plan {
   std::string why;  ///< one line for people: which endpoint, and why that one
 };
 
+/// What is done about a cursor that the server does not know or has not reached.
+enum class LostCursor {
+  fail,            ///< the job fails
+  restart,         ///< it fails, and a full begins as a new job
+  from_watermark,  ///< a feed reads on from the latest change that was published; anything else restarts
+};
+
 /// What a job may go by.
 struct PlanInput {
   const Catalogue& catalogue;
@@ -21,6 +28,7 @@ struct PlanInput {
   const v1::StreamState& stream;
   std::int64_t settled_ms;  ///< everything before this time is visible at the vendor
   std::int64_t now_ms;      ///< the vendor's clock
+  LostCursor lost_cursor = LostCursor::fail;
 };
 
 /// Chooses the endpoint for the mode: the export feed where there is one (it alone tells of deleted rows), else the list, else the

@@ -108,6 +108,9 @@ class Job final : public servicetitan::CallObserver {
   void count_calls();
   void tell(v1::StatusEvent::Type type, const core::Error* why, std::string_view stage, const std::string& note = {});
   boost::asio::awaitable<JobEnd> end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const core::Error* why, JobEnd result);
+  bool goes_on(const core::Error& why) const;
+  v1::JobState successor(const core::Error& why) const;
+  void add_successor(Contribution& c, const v1::JobState& next, const core::Error& why) const;
   Contribution contribution_of_state() const;
   core::WallTime now() const { return context_.clock.wall_now(); }
 

@@ -449,9 +449,7 @@ std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
 bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution& c) {
   const auto key = stream_journal_key(command.app(), command.tenant(), command.cursor().resource());
   auto stream = memory.stream(key);
-  stream.clear_token();
-  stream.clear_watermark_ms();
-  stream.clear_full_ms();
+  forget_cursor(stream);
   if (command.cursor().has_set()) {
     const auto* resource = ctx.catalogue.find(command.cursor().resource());
     if (resource->endpoint(servicetitan::Role::export_feed) != nullptr) {
@@ -462,7 +460,6 @@ bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution&
       stream.set_watermark_ms(time->time_since_epoch().count());
     }
   }
-  stream.set_version(stream.version() + 1);
   stream.set_updated_ms(wall().time_since_epoch().count());
   c.journal.push_back({key, stream});
   return true;

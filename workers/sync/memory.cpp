@@ -44,6 +44,15 @@ bool terminal(v1::JobState::Phase phase) noexcept {
   }
 }
 
+void forget_cursor(v1::StreamState& stream) {
+  stream.clear_token();
+  stream.clear_watermark_ms();
+  stream.clear_full_ms();
+  stream.clear_newest_ms();
+  stream.clear_checked_ms();
+  stream.set_version(stream.version() + 1);
+}
+
 core::Result<void> Memory::read(const std::string& key, const std::optional<std::string>& value) {
   auto parsed = parse_entry(key, value);
   if (!parsed) return core::fail(parsed.error());

@@ -22,6 +22,9 @@ struct JournalEntry {
 
 bool terminal(v1::JobState::Phase phase) noexcept;
 
+/// The stream begins from nothing; what is known of its records' fields stays.
+void forget_cursor(v1::StreamState& stream);
+
 /// What a lane knows: the journal of its partition, as it stands once everything submitted is committed. Pure.
 class Memory {
  public:

@@ -1,0 +1,191 @@
+// stsync streams: the cursors in the journal, looked at and moved.
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include "app/follow.hpp"
+#include "app/setup.hpp"
+#include "core/rng.hpp"
+#include "core/text.hpp"
+#include "kafka/admin.hpp"
+#include "kafka/reader.hpp"
+#include "servicetitan/catalogue.hpp"
+#include "sync/memory.hpp"
+#include "sync/names.hpp"
+#include "sync/worker.hpp"
+
+namespace stsync::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTimeout = 30s;
+
+struct Stream {
+  std::string app, resource;
+  std::int64_t tenant = 0;
+  v1::StreamState state;
+};
+
+/// "stream/acme/1001/jpm.jobs" taken apart; nothing for any other key.
+std::optional<Stream> stream_of(const std::string& key) {
+  constexpr std::string_view kKind = "stream/";
+  if (!key.starts_with(kKind)) return std::nullopt;
+  const auto app_end = key.find('/', kKind.size());
+  const auto tenant_end = app_end == std::string::npos ? app_end : key.find('/', app_end + 1);
+  if (tenant_end == std::string::npos) return std::nullopt;
+  const auto tenant = core::parse_int(std::string_view(key).substr(app_end + 1, tenant_end - app_end - 1));
+  if (!tenant) return std::nullopt;
+  return Stream{key.substr(kKind.size(), app_end - kKind.size()), key.substr(tenant_end + 1), *tenant, {}};
+}
+
+/// Every stream of the journal that the options mean.
+core::Result<std::vector<Stream>> read_streams(const config::Config& config, const StreamsOptions& o) {
+  auto cluster = sync::make_cluster(config, "stsync-cli");
+  if (!cluster) return core::fail(cluster.error());
+  cluster->log = nullptr;
+  const auto& journal = config.kafka.topics.journal;
+  auto admin = kafka::make_admin(*cluster);
+  if (!admin) return core::fail(admin.error());
+  const auto topics = (*admin)->describe({journal}, {}, kTimeout);
+  if (!topics) return core::fail(topics.error());
+  if (!topics->contains(journal))
+    return core::fail(core::ErrorKind::not_found, fmt::format("there is no topic {}: stsync topics create", journal));
+  sync::Memory memory;
+  std::map<std::string, bool> keys;
+  for (std::int32_t partition = 0; partition < topics->at(journal).partitions; ++partition) {
+    const auto read = kafka::read_to_end(*cluster, journal, partition, kTimeout, [&](const kafka::Message& m) {
+      const auto& key = m.key.value_or("");
+      if (!key.starts_with("stream/")) return;
+      if (memory.read(key, m.value)) keys[key] = m.value.has_value();
+    });
+    if (!read) return core::fail(read.error());
+  }
+  std::vector<Stream> out;
+  for (const auto& [key, there] : keys) {
+    auto stream = stream_of(key);
+    if (!there || !stream) continue;
+    const bool meant = (o.app.empty() || stream->app == o.app) && (o.tenant == 0 || stream->tenant == o.tenant) &&
+                       (o.resource.empty() || stream->resource == o.resource);
+    if (!meant) continue;
+    stream->state = memory.stream(key);
+    out.push_back(std::move(*stream));
+  }
+  return out;
+}
+
+std::string utc(std::int64_t ms) {
+  return ms == 0 ? std::string() : core::format_utc(core::WallTime(std::chrono::milliseconds(ms)));
+}
+
+void print_table(const std::vector<Stream>& streams) {
+  std::printf("%-12s %10s %-36s %-24s %-24s %s\n", "app", "tenant", "resource", "moved", "newest record", "cursor");
+  for (const auto& s : streams) {
+    auto cursor = s.state.token().empty() ? utc(s.state.watermark_ms()) : s.state.token();
+    if (cursor.size() > 40) cursor = cursor.substr(0, 37) + "...";
+    std::printf("%-12s %10lld %-36s %-24s %-24s %s\n", s.app.c_str(), static_cast<long long>(s.tenant), s.resource.c_str(),
+                utc(s.state.updated_ms()).c_str(), utc(s.state.newest_ms()).c_str(), core::printable(cursor).c_str());
+  }
+}
+
+void print_json(const std::vector<Stream>& streams) {
+  rapidjson::StringBuffer out;
+  rapidjson::Writer<rapidjson::StringBuffer> json(out);
+  const auto text = [&json](const char* name, const std::string& value) {
+    if (value.empty()) return;
+    json.Key(name);
+    json.String(value.c_str(), static_cast<rapidjson::SizeType>(value.size()));
+  };
+  json.StartArray();
+  for (const auto& s : streams) {
+    json.StartObject();
+    text("app", s.app);
+    json.Key("tenant");
+    json.Int64(s.tenant);
+    text("resource", s.resource);
+    text("token", s.state.token());
+    text("watermark", utc(s.state.watermark_ms()));
+    text("newest_record", utc(s.state.newest_ms()));
+    text("last_full", utc(s.state.full_ms()));
+    text("moved", utc(s.state.updated_ms()));
+    json.Key("version");
+    json.Int64(s.state.version());
+    json.EndObject();
+  }
+  json.EndArray();
+  std::printf("%s\n", out.GetString());
+}
+
+int look(const config::Config& config, const StreamsOptions& o) {
+  const auto streams = read_streams(config, o);
+  if (!streams) {
+    complain(streams.error().message());
+    return exit_code(streams.error());
+  }
+  o.output == "json" ? print_json(*streams) : print_table(*streams);
+  if (!streams->empty() || o.resource.empty()) return Exit::ok;
+  complain(fmt::format("there is no stream of {} yet", o.resource));
+  return Exit::not_found;
+}
+
+/// The streams that a change is for: the one that is named, or all that the tenant has.
+core::Result<std::vector<std::string>> meant(const config::Config& config, const servicetitan::Catalogue& catalogue,
+                                             StreamsOptions o, const std::pair<std::string, std::int64_t>& who) {
+  if (!o.all) {
+    if (catalogue.find(o.resource) == nullptr)
+      return core::fail(core::ErrorKind::not_found, fmt::format("there is no resource '{}'", o.resource));
+    return std::vector{o.resource};
+  }
+  std::tie(o.app, o.tenant) = who;
+  const auto streams = read_streams(config, o);
+  if (!streams) return core::fail(streams.error());
+  std::vector<std::string> out;
+  for (const auto& s : *streams) out.push_back(s.resource);
+  return out;
+}
+
+int change(const Setup& setup, const StreamsOptions& o) {
+  if (!o.all && o.resource.empty()) {
+    complain("name a resource, or --all");
+    return Exit::usage;
+  }
+  const auto who = choose_tenant(setup.config, o.app, o.tenant);
+  const auto resources =
+      who ? meant(setup.config, setup.catalogue, o, *who) : core::Result<std::vector<std::string>>(core::fail(who.error()));
+  if (!resources) {
+    complain(resources.error().message());
+    return exit_code(resources.error());
+  }
+  if (resources->empty()) {
+    complain(fmt::format("tenant {} has no streams", who->second));
+    return Exit::not_found;
+  }
+  auto rng = core::Rng::from_system();
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  std::vector<v1::Command> commands;
+  for (const auto& resource : *resources) {
+    auto& c = commands.emplace_back();
+    c.set_id(core::uuid7(now, rng));
+    c.set_app(who->first);
+    c.set_tenant(who->second);
+    c.mutable_cursor()->set_resource(resource);
+    if (o.action == "set")
+      c.mutable_cursor()->set_set(o.value);
+    else
+      c.mutable_cursor()->set_reset(true);
+  }
+  return send_commands(setup.config, commands, o.wait);
+}
+
+}  // namespace
+
+int run_streams(const StreamsOptions& o) {
+  const auto setup = load_setup(o.config);
+  if (!setup) return Exit::bad_config;
+  if (o.action == "list" || o.action == "show") return look(setup->config, o);
+  return change(*setup, o);
+}
+
+}  // namespace stsync::app
