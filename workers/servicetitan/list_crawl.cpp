@@ -24,7 +24,8 @@ std::string time_text(std::int64_t ms) { return core::format_utc(core::WallTime(
 /// One answer is one snapshot, so a window that fits a page is simply published. A longer one is read from its last page to its
 /// first along the unique sort: a row that changes meanwhile leaves the closed window and moves later rows towards the front, where
 /// they are still to be read. The lowest id published tells exactly which rows were seen. Where there is no such sort, or it is not
-/// honoured, the window is halved until each part fits a page.
+/// honoured, the window is halved until each part fits a page. What cannot be halved any more (many rows of one moment), or has no
+/// window either, is read as a snapshot is: until two passes agree.
 class ListCrawl final : public Crawl {
  public:
   ListCrawl(Target target, v1::ListState state)
@@ -32,18 +33,16 @@ class ListCrawl final : public Crawl {
     // A predecessor may have found another size to be better.
     if (state_.page_size() > 0 && state_.page_size() <= target_.endpoint->max_page_size)
       asked_size_ = static_cast<int>(state_.page_size());
+    if (state_.has_bulk()) bulk_ = make_snapshot_crawl(bulk_target(), state_.bulk());
   }
 
   Request next() const override {
-    auto request = target_.request();
+    auto request = bulk_ ? bulk_->next() : target_.request();
     if (state_.created()) request.fields.modified = "createdOn";
+    if (bulk_) return request;
     auto& query = request.query;
-    const auto [from, to] = window();
-    if (!unfiltered()) {
-      const auto* from_name = state_.created() ? "createdOnOrAfter" : "modifiedOnOrAfter";
-      if (from > 0) query.emplace_back(from_name, time_text(from));
-      query.emplace_back(state_.created() ? "createdBefore" : "modifiedBefore", time_text(to));
-    }
+    const auto bounds = bound_parameters();
+    query.insert(query.end(), bounds.begin(), bounds.end());
     if (sorted()) query.emplace_back("sort", target_.endpoint->unique_sort);
     query.emplace_back("page", std::to_string(page_number() + target_.endpoint->first_page - 1));
     query.emplace_back("pageSize", std::to_string(asked_size_));
@@ -57,6 +56,7 @@ class ListCrawl final : public Crawl {
     page_size = std::min(page_size, most_);
     if (page_size == asked_size_) return;
     asked_size_ = page_size;
+    if (bulk_) return bulk_->resize(page_size);
     if (state_.splitting() || state_.page_size() == 0) return;
     if (state_.located()) return realign(page_size);
     // On the way to the end rows may be stepped over.
@@ -82,8 +82,11 @@ class ListCrawl final : public Crawl {
     // To ask for more than the server gives would only lead astray.
     if (const auto echoed = echoed_size(view); echoed && *echoed < asked_size_) most_ = static_cast<int>(*echoed);
     if (auto ok = check_bounds(view); !ok) return ignored_filter(ok.error());
-    auto step = state_.splitting() ? split(view, more) : !state_.located() ? locate(view, more) : backward(view, more);
-    if (step && !step->publish.empty()) {
+    auto step = bulk_                ? read_bulk(view)
+                : state_.splitting() ? split(view, more)
+                : !state_.located()  ? locate(view, more)
+                                     : backward(view, more);
+    if (step && !bulk_ && !step->publish.empty()) {
       const auto whose = target_.step();
       step->context = whose.context;
       step->key = whose.key;
@@ -112,6 +115,16 @@ class ListCrawl final : public Crawl {
     if (!state_.splitting()) return {state_.from_ms(), state_.to_ms()};
     const auto& part = state_.parts(state_.parts_size() - 1);
     return {part.from_ms(), part.to_ms()};
+  }
+
+  /// The window as the endpoint is asked for it.
+  Parameters bound_parameters() const {
+    Parameters out;
+    if (unfiltered()) return out;
+    const auto [from, to] = window();
+    if (from > 0) out.emplace_back(state_.created() ? "createdOnOrAfter" : "modifiedOnOrAfter", time_text(from));
+    out.emplace_back(state_.created() ? "createdBefore" : "modifiedBefore", time_text(to));
+    return out;
   }
 
   std::int64_t page_number() const {
@@ -148,6 +161,8 @@ class ListCrawl final : public Crawl {
   /// From now on the list is read without the filter; rows are chosen here. A backward crawl has read the whole list all along and
   /// stands where it stood.
   core::Result<Step> ignored_filter(const core::Error& why) {
+    bulk_.reset();
+    state_.clear_bulk();
     if (state_.splitting()) {
       state_.set_splitting(false);
       state_.clear_parts();
@@ -293,9 +308,11 @@ class ListCrawl final : public Crawl {
   }
 
   core::Result<Step> start_splitting() {
-    if (unfiltered()) return core::fail(ErrorKind::unstable_list, name() + ": no order and no window to read it by");
-    state_.set_splitting(true);
     state_.set_lowest_id(0);  // without the order it says nothing about what was published
+    // Without any window this is the first pass of a snapshot, which knows what to do and what was published.
+    if (state_.to_ms() == INT64_MAX) return core::fail(ErrorKind::unstable_list, name() + ": the list keeps no order");
+    if (unfiltered()) return begin_bulk();
+    state_.set_splitting(true);
     state_.clear_parts();
     auto* part = state_.add_parts();
     part->set_from_ms(state_.from_ms());
@@ -315,9 +332,7 @@ class ListCrawl final : public Crawl {
     const auto [from, to] = window();
     const auto low = from == 0 ? kOldest : from;
     const auto middle = low + (to - low) / 2;
-    if (middle <= low)
-      return core::fail(ErrorKind::unstable_list,
-                        fmt::format("{}: more than a page of rows changed at {}", name(), time_text(low)));
+    if (middle <= low) return begin_bulk();
     state_.mutable_parts()->RemoveLast();
     for (const auto& [a, b] : {std::pair(middle, to), std::pair(from, middle)}) {
       auto* part = state_.add_parts();
@@ -325,6 +340,36 @@ class ListCrawl final : public Crawl {
       part->set_to_ms(b);
     }
     return Step{};
+  }
+
+  /// The endpoint inside the window that is to be read as a snapshot is.
+  Target bulk_target() const {
+    auto out = target_;
+    const auto bounds = bound_parameters();
+    out.parameters.insert(out.parameters.end(), bounds.begin(), bounds.end());
+    return out;
+  }
+
+  core::Result<Step> begin_bulk() {
+    state_.mutable_bulk();
+    bulk_ = make_snapshot_crawl(bulk_target(), state_.bulk());
+    return Step{};
+  }
+
+  core::Result<Step> read_bulk(const PageView& view) {
+    auto step = bulk_->on_page(view);
+    if (!step) return step;
+    *state_.mutable_bulk() = bulk_->state().snapshot();
+    std::erase_if(step->publish, [&](std::uint32_t i) { return !inside(view, view.page.records[i]); });
+    if (step->done && !step->snapshot)
+      return core::fail(ErrorKind::unstable_list, name() + ": neither an order nor a window nor a total to read it by");
+    step->snapshot = false;  // it is one of this part only
+    if (!step->done) return step;
+    bulk_.reset();
+    state_.clear_bulk();
+    if (state_.splitting()) state_.mutable_parts()->RemoveLast();
+    step->done = !state_.splitting() || state_.parts_size() == 0;
+    return step;
   }
 
   core::Result<Step> finish(const PageView& view) {
@@ -342,6 +387,7 @@ class ListCrawl final : public Crawl {
 
   const Target target_;
   v1::ListState state_;
+  std::unique_ptr<Crawl> bulk_;  ///< what can be neither sorted nor split
   int asked_size_;
   int most_ = INT_MAX;               ///< rows that the server gives, whatever is asked for
   bool read_one_ = false;            ///< the end was found and its page read
