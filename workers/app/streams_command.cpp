@@ -118,16 +118,19 @@ void print_json(const std::vector<Stream>& streams) {
   std::printf("%s\n", out.GetString());
 }
 
-int look(const config::Config& config, const StreamsOptions& o) {
-  const auto streams = read_streams(config, o);
+int look(const Setup& setup, const StreamsOptions& o) {
+  const auto streams = read_streams(setup.config, o);
   if (!streams) {
     complain(streams.error().message());
     return exit_code(streams.error());
   }
+  if (streams->empty() && !o.resource.empty()) {
+    const bool known = setup.catalogue.find(o.resource) != nullptr;
+    complain(known ? fmt::format("{} has not been read yet", o.resource) : fmt::format("there is no resource '{}'", o.resource));
+    return Exit::not_found;
+  }
   o.output == "json" ? print_json(*streams) : print_table(*streams);
-  if (!streams->empty() || o.resource.empty()) return Exit::ok;
-  complain(fmt::format("there is no stream of {} yet", o.resource));
-  return Exit::not_found;
+  return Exit::ok;
 }
 
 /// The streams that a change is for: the one that is named, or all that the tenant has.
@@ -184,7 +187,7 @@ int change(const Setup& setup, const StreamsOptions& o) {
 int run_streams(const StreamsOptions& o) {
   const auto setup = load_setup(o.config);
   if (!setup) return Exit::bad_config;
-  if (o.action == "list" || o.action == "show") return look(setup->config, o);
+  if (o.action == "list" || o.action == "show") return look(*setup, o);
   return change(*setup, o);
 }
 
