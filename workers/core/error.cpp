@@ -7,7 +7,7 @@
 
 namespace stsync::core {
 namespace {
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 26> kNames{{
+constexpr std::array<std::pair<ErrorKind, std::string_view>, 27> kNames{{
     {ErrorKind::cancelled, "cancelled"},
     {ErrorKind::timeout, "timeout"},
     {ErrorKind::network, "network"},
@@ -26,6 +26,7 @@ constexpr std::array<std::pair<ErrorKind, std::string_view>, 26> kNames{{
     {ErrorKind::no_progress, "no_progress"},
     {ErrorKind::unstable_list, "unstable_list"},
     {ErrorKind::restarted, "restarted"},
+    {ErrorKind::tenant_mismatch, "tenant_mismatch"},
     {ErrorKind::unknown_resource, "unknown_resource"},
     {ErrorKind::unsupported, "unsupported"},
     {ErrorKind::broker, "broker"},

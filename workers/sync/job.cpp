@@ -201,6 +201,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     auto request = crawl_->next();
     request.fields.redactor = redactor_;
     request.fields.names = drift_.has_value();
+    request.fields.tenant = account_.tenant;
     auto page = co_await fetch(request, memory);
     if (!page && ask_for_less(request, page.error())) continue;
     if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
