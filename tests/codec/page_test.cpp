@@ -115,6 +115,34 @@ TEST(CutPage, FieldsMayStandInsideAnother) {
   EXPECT_TRUE(page.records[2].key.empty());
 }
 
+TEST(VendorFaults, B23_DataOfAnotherTenantIsRefusedWhereItTells) {
+  const RecordFields fields{.tenant = 1001};
+  const auto problem = [&](std::string_view text, RecordFields f) {
+    const auto page = cut_page(text, f);
+    return page ? "" : std::string(core::to_string(page.error().kind()));
+  };
+  for (const auto* text : {R"({"data":[{"id":1},{"tenantId":1002,"id":2}]})", R"({"data":[{"id":1}],"tenantId":1002})",
+                           R"([{"tenantId": -1001 }])", R"({"tenantId":0,"data":[]})"}) {
+    EXPECT_EQ(problem(text, fields), "tenant_mismatch") << text;
+    EXPECT_EQ(problem(text, {}), "") << "nobody asked";
+  }
+  EXPECT_EQ(problem(R"({"tenantId":7})", {.shape = BodyShape::object, .tenant = 1001}), "tenant_mismatch");
+  for (const auto* text :
+       {R"({"tenantId":1001,"data":[{"tenantId":1001}]})", R"({"tenantId":null,"data":[{"tenantId":"7"},{"tenantId":{"a":7}}]})",
+        R"({"data":[{"customer":{"tenantId":7}},{"TenantID":7},{"parentId":7}],"x":{"tenantId":7}})"})
+    EXPECT_EQ(problem(text, fields), "") << text;
+}
+
+TEST(CutPage, FindsItsFieldsAmongNamesOfAnyLength) {
+  // Names are told apart by their lengths first.
+  for (std::size_t length = 1; length < 140; ++length) {
+    const std::string name(length, 'k');
+    const auto text = R"([{"a":1,")" + name + R"(":2,")" + std::string(length, 'j') + R"(":3}])";
+    const auto page = cut_page(text, {.key = name, .modified = {}}).value();
+    EXPECT_EQ(page.records[0].key.in(text), "2") << length;
+  }
+}
+
 TEST(CutPage, RowsOfAReportNeedNotBeObjects) {
   const std::string text = R"({"data":[[1,"a"],[]]})";
   EXPECT_EQ(cut_page(text, {.any_record = true}).value().records.at(0).bytes.in(text), R"([1,"a"])");

@@ -133,6 +133,11 @@ TEST(VendorFaults, B7_ABombInPartsIsInflatedNoFurtherThanItsLimit) {
   EXPECT_LT(peak_kib() - before, 8 << 10);
 }
 
+TEST(Gunzip, MayBeWithoutALimit) {
+  const std::string text(1u << 20, 'x');
+  EXPECT_EQ(gunzip(gzip(text), SIZE_MAX), text);
+}
+
 TEST(VendorFaults, B7_NestedGzipIsUnpackedOnce) {
   const auto inner = gzip("text");
   EXPECT_EQ(gunzip(gzip(inner), 1 << 20).value(), inner);

@@ -14,8 +14,8 @@ using Need = ByteBudget::Need;
 class ByteBudgetTest : public ::testing::Test {
  public:
   /// Takes `bytes`, notes its name, holds them for `hold`.
-  asio::awaitable<void> user(char name, std::size_t bytes, Need need, Duration hold, StopToken stop = {}) {
-    auto taken = co_await budget.take(bytes, need, stop);
+  asio::awaitable<void> user(char name, std::size_t bytes, Need need, Duration hold, StopToken stop = {}, std::string owner = {}) {
+    auto taken = co_await budget.take(owner.empty() ? std::string(1, name) : owner, bytes, need, stop);
     order += taken ? name : '!';
     most = std::max(most, budget.used());
     if (taken) co_await clock.sleep_for(hold);
@@ -53,6 +53,27 @@ TEST_F(ByteBudgetTest, NobodySmallOvertakesSomebodyLarge) {
   EXPECT_EQ(order, "xLs");
 }
 
+TEST_F(ByteBudgetTest, AnOwnerGetsNoMoreThanItLeavesAndStandsInNobodysWay) {
+  for (char name = 'a'; name < 'f'; ++name) tasks.spawn("user", user(name, 20, Need::first, 10s, {}, "slow"));
+  tasks.spawn("user", user('x', 20, Need::first, 1s, {}, "fast"));
+  tasks.spawn("user", user('y', 20, Need::ahead, 1s, {}, "other"));
+  clock.run_for(0s);
+  EXPECT_EQ(order, "abxy");
+  clock.run_for(9s);
+  EXPECT_EQ(order, "abxy") << "what it holds is half of it, however little the others need";
+  clock.run_for(1min);
+  EXPECT_EQ(order, "abxycde");
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST_F(ByteBudgetTest, AnOwnerWithoutAnythingIsNeverTooMany) {
+  tasks.spawn("user", user('a', 70, Need::first, 10s, {}, "slow"));
+  tasks.spawn("user", user('b', 30, Need::first, 1s, {}, "fast"));
+  clock.run_for(0s);
+  EXPECT_EQ(order, "ab");
+  clock.run_for(1min);
+}
+
 TEST_F(ByteBudgetTest, MoreThanEverythingIsGrantedAlone) {
   tasks.spawn("user", user('x', 10, Need::first, 1s));
   tasks.spawn("user", user('L', 500, Need::first, 1s));
@@ -74,7 +95,7 @@ TEST_F(ByteBudgetTest, StopLeavesTheLineToOthers) {
 
 TEST_F(ByteBudgetTest, AGrownReservationIsMadeUpFor) {
   auto hold = [](ByteBudgetTest& t) -> asio::awaitable<void> {
-    auto taken = co_await t.budget.take(10, Need::first, {});
+    auto taken = co_await t.budget.take("hold", 10, Need::first, {});
     taken->resize(150);
     co_await t.clock.sleep_for(5s);
     taken->resize(95);

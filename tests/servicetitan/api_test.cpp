@@ -7,9 +7,9 @@
 
 #include "codec/gzip.hpp"
 #include "core/task_group.hpp"
+#include "support/vendor.hpp"
 #include "support/virtual_clock.hpp"
 #include "tokens/http_source.hpp"
-#include "vendor.hpp"
 
 namespace stsync::servicetitan {
 namespace {
@@ -474,7 +474,7 @@ TEST_F(ApiTest, ACompressedRefusalIsUnderstood) {
   ASSERT_EQ(vendor->seen.size(), 3u);
   EXPECT_GE(vendor->seen[2].at - vendor->seen[1].at, 20s);
   vendor->answer = [&](const auto&) { return answer(403, codec::gzip(R"({"title":"Scope validation failed"})"), gzip); };
-  EXPECT_EQ(page().error().message(), "HTTP 403: Scope validation failed");
+  EXPECT_THAT(page().error().message(), ::testing::StartsWith("HTTP 403: Scope validation failed"));
 }
 
 TEST_F(VendorFaults, B7_AnErrorThatDoesNotInflateIsStillAnError) {
@@ -484,7 +484,7 @@ TEST_F(VendorFaults, B7_AnErrorThatDoesNotInflateIsStillAnError) {
     const auto& refused = page();
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind(), ErrorKind::forbidden);
-    EXPECT_EQ(refused.error().message(), "HTTP 403");
+    EXPECT_THAT(refused.error().message(), ::testing::StartsWith("HTTP 403 ("));
   }
 }
 

@@ -39,6 +39,23 @@ TEST(ErrorOfStatus, QuotesTheVendorsTitleOnOneLine) {
   EXPECT_LT(error_of_status(500, R"({"title":")" + std::string(100'000, 'x') + R"("})", nullptr, kNow)->message().size(), 300u);
 }
 
+TEST(WithAdvice, SaysWhatToGrantWhereACallIsForbidden) {
+  Resource resource;
+  resource.name = "crm.heads";
+  resource.api = "crm";
+  Endpoint endpoint;
+  const auto forbidden = *error_of_status(403, R"({"title":"Scope validation failed"})", nullptr, kNow);
+  const auto module = with_advice(forbidden, resource, endpoint);
+  EXPECT_EQ(module.message(),
+            "HTTP 403: Scope validation failed (crm.heads needs the module 'crm': grant it to the app for this tenant)");
+  EXPECT_EQ(module.kind(), ErrorKind::forbidden);
+  EXPECT_EQ(module.http_status(), 403);
+  endpoint.scope = "tn.crm.heads:r";
+  EXPECT_EQ(with_advice(forbidden, resource, endpoint).message(),
+            "HTTP 403: Scope validation failed (crm.heads needs the scope 'tn.crm.heads:r': grant it to the app for this tenant)");
+  EXPECT_EQ(with_advice(core::Error(ErrorKind::server, "HTTP 500"), resource, endpoint).message(), "HTTP 500");
+}
+
 TEST(RetryAfter, IsSecondsADateOrInTheText) {
   const auto of = [](const char* header, std::string_view body = {}) -> std::int64_t {
     const std::string text = header == nullptr ? "" : header;
@@ -88,8 +105,9 @@ TEST(Classify, TriesAgainWhatMayPass) {
 }
 
 TEST(Classify, DoesNotRepeatWhatWillFailAgain) {
-  for (const auto kind : {ErrorKind::forbidden, ErrorKind::not_found, ErrorKind::bad_request, ErrorKind::unstable_list,
-                          ErrorKind::spool_full, ErrorKind::too_large, ErrorKind::cancelled, ErrorKind::doubt, ErrorKind::fenced}) {
+  for (const auto kind :
+       {ErrorKind::forbidden, ErrorKind::not_found, ErrorKind::bad_request, ErrorKind::unstable_list, ErrorKind::tenant_mismatch,
+        ErrorKind::spool_full, ErrorKind::too_large, ErrorKind::cancelled, ErrorKind::doubt, ErrorKind::fenced}) {
     Attempts attempts;
     EXPECT_EQ(verdict(kind, attempts).remedy, Remedy::give_up) << core::to_string(kind);
   }

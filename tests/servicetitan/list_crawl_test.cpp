@@ -14,6 +14,7 @@ using test::ListServer;
 
 constexpr std::int64_t kFrom = 1'700'000'000'000;
 constexpr std::int64_t kTo = kFrom + 10'000'000;
+constexpr std::int64_t kNameless = -1;
 
 Resource list_resource(int page_size, const std::string& sort = "+Id") {
   Resource r;
@@ -75,7 +76,7 @@ Crawled crawl(const ListServer& server, const Resource& resource, v1::ListState 
     failures = 0;
     out.error.reset();
     if (const auto size = play.resize(); size > 0) crawl->resize(size);
-    for (const auto i : step->publish) ++out.published[*codec::json_int(page.records[i].key.in(body))];
+    for (const auto i : step->publish) ++out.published[codec::json_int(page.records[i].key.in(body)).value_or(kNameless)];
     if (!step->note.empty()) out.notes.push_back(step->note);
     committed = v1::CrawlState();
     committed.ParseFromString(crawl->state().SerializeAsString());
@@ -250,6 +251,37 @@ TEST(ListCrawl, LosesNothingWhateverComesTogether) {
       for (const auto& [id, n] : result.published) EXPECT_EQ(n, 1) << id;
   }
   EXPECT_GE(complete, static_cast<int>(count * 7 / 10));
+}
+
+/// A hundred rows, ten of them a page: `doubled` stands there twice, `nameless` does not tell its id.
+Crawled crawl_odd_list(std::int64_t doubled, std::int64_t nameless) {
+  ListServer server;
+  for (std::int64_t id = 1; id <= 100; ++id) server.rows[id] = kFrom + id * 50'000;
+  server.habits.doubled = doubled;
+  server.habits.nameless = nameless;
+  const auto resource = list_resource(10);
+  return crawl(server, resource, window(), {}, 1000);
+}
+
+TEST(ListFaults, B22_ARowThatStandsThereTwiceIsReadBySplitting) {
+  for (const std::int64_t id : {1, 5, 10, 11, 95, 100}) {
+    const auto out = crawl_odd_list(id, 0);
+    ASSERT_FALSE(out.error) << id << ": " << out.error->message();
+    EXPECT_EQ(out.published.size(), 100u) << id;
+    for (const auto& [row, times] : out.published) EXPECT_LE(times, row == id ? 3 : 2) << "row " << row << " of " << id;
+    EXPECT_EQ(out.watermark, kTo);
+  }
+}
+
+TEST(ListFaults, B22_ARowWithoutAnIdIsReadBySplitting) {
+  for (const std::int64_t id : {1, 5, 10, 11, 95, 100}) {
+    const auto out = crawl_odd_list(0, id);
+    ASSERT_FALSE(out.error) << id << ": " << out.error->message();
+    EXPECT_EQ(out.published.size(), 100u) << id;
+    EXPECT_FALSE(out.published.contains(id));
+    EXPECT_EQ(out.published.at(kNameless), 1) << id;
+    EXPECT_EQ(out.watermark, kTo);
+  }
 }
 
 TEST(ListCrawl, AWindowOpenBelowReachesTheOldestRow) {

@@ -24,6 +24,8 @@ class ListServer {
     bool tells_total = true;       ///< totalCount, else null
     std::int64_t total_error = 0;  ///< added to totalCount
     std::int64_t most = 5000;      ///< rows of a page, whatever is asked for
+    std::int64_t doubled = 0;      ///< the id of a row that stands there twice
+    std::int64_t nameless = 0;     ///< the id of a row that does not tell it
   };
   Habits habits;
   std::map<std::int64_t, std::optional<std::int64_t>> rows;  ///< id to modifiedOn (ms)
@@ -36,6 +38,9 @@ class ListServer {
     if (!habits.sorts || !q.contains("sort"))
       std::sort(found.begin(), found.end(),
                 [](const auto& a, const auto& b) { return std::tie(b.second, b.first) < std::tie(a.second, a.first); });
+    if (const auto at = std::find_if(found.begin(), found.end(), [this](const auto& row) { return row.first == habits.doubled; });
+        at != found.end())
+      found.insert(at, *at);
     const auto size = std::min(habits.most, number(q.at("pageSize")));
     const auto total = static_cast<std::int64_t>(found.size());
     const auto page = number(q.at("page"));
@@ -50,8 +55,9 @@ class ListServer {
  private:
   static std::int64_t number(const std::string& text) { return core::parse_int(text).value(); }
   static std::string time_text(std::int64_t ms) { return core::format_utc(core::WallTime(std::chrono::milliseconds(ms))); }
-  static std::string json_of(const std::pair<std::int64_t, std::optional<std::int64_t>>& row) {
-    return fmt::format(R"({{"id":{},"modifiedOn":{}}})", row.first, row.second ? "\"" + time_text(*row.second) + "\"" : "null");
+  std::string json_of(const std::pair<std::int64_t, std::optional<std::int64_t>>& row) const {
+    return fmt::format(R"({{"{}":{},"modifiedOn":{}}})", row.first == habits.nameless ? "number" : "id", row.first,
+                       row.second ? "\"" + time_text(*row.second) + "\"" : "null");
   }
   static bool inside(const std::map<std::string, std::string>& q, std::optional<std::int64_t> modified) {
     const auto bound = [&](const char* name) { return core::parse_utc(q.at(name))->time_since_epoch().count(); };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
 #include "codec/wire.hpp"
@@ -95,9 +96,11 @@ struct World {
   test::VirtualClock clock{loop};
   core::Rng rng{1};
   FakeFeed feed{clock};
+  servicetitan::PageSource* pages = &feed;
   config::Config config = config_of_one_tenant();
   servicetitan::Catalogue catalogue = servicetitan::Catalogue::load("", "").value();
   std::vector<Shown> log;  ///< committed messages
+  std::size_t page_memory = 1u << 30;
 
   std::vector<Shown> of(const std::string& topic) const {
     std::vector<Shown> out;
@@ -143,7 +146,7 @@ class Life final : public TransactionRunner {
     co_return FakeRunner::ok();
   }
 
-  /// Starts the job as the journal has it, else as the command says.
+  /// Starts the job as the journal has it, else as the command says. Several may run at once.
   Job& start(const v1::Command& command) {
     const auto key = job_journal_key(command.app(), command.tenant(), command.id());
     v1::JobState state;
@@ -154,13 +157,14 @@ class Life final : public TransactionRunner {
       state.set_phase(v1::JobState::waiting);
       memory_.apply({key, state});
     }
-    job_ = std::make_unique<Job>(context_, key, state);
-    tasks_.spawn("committer", run_committer());
-    tasks_.spawn("job", run_job());
-    return *job_;
+    if (jobs_.empty()) tasks_.spawn("committer", run_committer());
+    jobs_.push_back(std::make_unique<Job>(context_, key, state));
+    tasks_.spawn("job", run_job(*jobs_.back()));
+    return *jobs_.back();
   }
+  /// Until all of them have ended.
   bool run(core::Duration limit = std::chrono::hours(1)) {
-    return w_.clock.run_until([this] { return end.has_value(); }, limit);
+    return w_.clock.run_until([this] { return ended.size() == jobs_.size(); }, limit);
   }
   Memory& memory() { return memory_; }
   const core::ByteBudget& page_memory() const { return budget_; }
@@ -168,7 +172,8 @@ class Life final : public TransactionRunner {
   std::function<kafka::CommitReport(const kafka::Batch&)> answer;
   bool doubt_after_commit = false;
   RecordTopic record_topic;
-  std::optional<JobEnd> end;
+  std::optional<JobEnd> end;                     ///< of the last one that ended
+  std::map<std::string, core::TimePoint> ended;  ///< by id
   core::StopSource stop, give_up;
 
  private:
@@ -176,18 +181,21 @@ class Life final : public TransactionRunner {
     const auto result = co_await committer_.run(give_up.token());
     if (!result) stop.request_stop();
   }
-  boost::asio::awaitable<void> run_job() { end = co_await job_->run(stop.token()); }
+  boost::asio::awaitable<void> run_job(Job& job) {
+    end = co_await job.run(stop.token());
+    ended[job.state().command().id()] = w_.clock.now();
+  }
 
   World& w_;
   Memory memory_;
   telemetry::Metrics metrics_{false};
-  core::ByteBudget budget_{w_.clock, 1u << 30};
+  core::ByteBudget budget_{w_.clock, w_.page_memory};
   std::map<std::string, UsageRows> usage_;
   Committer committer_{w_.clock, *this, memory_, {"st.journal", 0}, [] { return 1; }, [](const auto&) {}};
-  JobContext context_{w_.clock, w_.rng,     w_.config, w_.catalogue,        w_.feed,
+  JobContext context_{w_.clock, w_.rng,     w_.config, w_.catalogue,        *w_.pages,
                       metrics_, committer_, memory_,   [] { return true; }, [this](const std::string&) { return record_topic; },
                       usage_,   budget_};
-  std::unique_ptr<Job> job_;
+  std::vector<std::unique_ptr<Job>> jobs_;
   core::TaskGroup tasks_{w_.loop.get_executor(), w_.clock};
 };
 
@@ -199,6 +207,19 @@ inline v1::Command sync_command(v1::Mode mode = v1::full, const std::string& id 
   c.mutable_sync()->set_resource("jpm.jobs");
   c.mutable_sync()->set_mode(mode);
   return c;
+}
+
+/// Every row once, byte for byte, the sequence ascending and whole.
+inline void expect_every_row_once(const World& w, const std::string& job = "j1") {
+  const auto records = w.of("st.jpm.jobs");
+  ASSERT_EQ(records.size(), static_cast<std::size_t>(w.feed.rows));
+  for (int i = 0; i < w.feed.rows; ++i) {
+    const auto& m = records[static_cast<std::size_t>(i)];
+    EXPECT_EQ(m.key, "1001:" + std::to_string(100 + i));
+    EXPECT_EQ(m.value, w.feed.row(i));
+    EXPECT_EQ(m.headers.at("st-source"), "acme/1001/integration/jpm.jobs");
+    EXPECT_EQ(m.headers.at("st-job"), fmt::format("{}:{}", job, i));
+  }
 }
 
 }  // namespace stsync::sync

@@ -23,19 +23,6 @@ using ::testing::Not;
 const std::string kJob = job_journal_key("acme", 1001, "j1");
 const std::string kStream = stream_journal_key("acme", 1001, "jpm.jobs");
 
-/// Every row once, byte for byte, the sequence ascending and whole.
-void expect_every_row_once(const World& w, const std::string& job = "j1") {
-  const auto records = w.of("st.jpm.jobs");
-  ASSERT_EQ(records.size(), static_cast<std::size_t>(w.feed.rows));
-  for (int i = 0; i < w.feed.rows; ++i) {
-    const auto& m = records[static_cast<std::size_t>(i)];
-    EXPECT_EQ(m.key, "1001:" + std::to_string(100 + i));
-    EXPECT_EQ(m.value, w.feed.row(i));
-    EXPECT_EQ(m.headers.at("st-source"), "acme/1001/integration/jpm.jobs");
-    EXPECT_EQ(m.headers.at("st-job"), fmt::format("{}:{}", job, i));
-  }
-}
-
 TEST(Job, PublishesAFeedAndMovesTheCursorWithItsEnd) {
   World w;
   Life life(w);

@@ -74,6 +74,7 @@ core::Result<std::string> gunzip(std::string_view body, std::size_t max_bytes) {
   // What is that large does not belong into memory, and most of it would be no gzip data anyway.
   if (body.size() > std::numeric_limits<uInt>::max())
     return core::fail(ErrorKind::too_large, "a compressed body of more than 4 GiB");
+  max_bytes = std::min(max_bytes, SIZE_MAX - 1);  // there is one more to count
   Inflater in(body);
   std::string out;
   out.resize(std::clamp<std::size_t>(body.size() * 4, 4096, std::max<std::size_t>(max_bytes, 4096)));

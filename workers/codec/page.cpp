@@ -69,6 +69,7 @@ class PageCutter {
         max_records_(max_records),
         key_name_(std::string_view(fields.key).substr(0, fields.key.find('.'))),
         modified_name_(std::string_view(fields.modified).substr(0, fields.modified.find('.'))),
+        lengths_(length_bit(key_name_) | length_bit(modified_name_) | (fields.tenant != 0 ? length_bit(kTenant) : 0)),
         c_(body) {}
 
   core::Result<Page> run() {
@@ -161,10 +162,12 @@ class PageCutter {
     }
     const char* value = c_.at;
     if (!walk(c_, kMaxDepth - 1, [](auto, auto) {})) return false;
+    const std::string_view text(value, static_cast<std::size_t>(c_.at - value));
+    if (name == kTenant && !of_tenant(text)) return false;
     Slice* slot = envelope_slot(name);
     if (slot == nullptr) return true;
     if (!slot->empty()) return refuse("a repeated member of the envelope");
-    *slot = slice({value, static_cast<std::size_t>(c_.at - value)});
+    *slot = slice(text);
     return true;
   }
 
@@ -198,10 +201,12 @@ class PageCutter {
     const bool ok = walk(c_, kMaxDepth - 2, [&](std::string_view name, std::string_view value) {
       ++members;
       if (named) names_.name(name);
+      if ((lengths_ & length_bit(name)) == 0) return;
       if (name == key_name_) record.key = slice(inner(value, fields_.key));
       if (name == modified_name_) record.modified = slice(inner(value, fields_.modified));
+      if (name == kTenant) of_tenant(value);
     });
-    if (!ok) return false;
+    if (!ok || failure_) return false;
     if (fields_.names && names_.odd(members) && !named) name_all(start);
     record.size = published({start, static_cast<std::size_t>(c_.at - start)});
     record.bytes = slice({start, static_cast<std::size_t>(c_.at - start)});
@@ -224,6 +229,17 @@ class PageCutter {
     return static_cast<std::uint32_t>(fields_.redactor ? fields_.redactor->size(record) : record.size());
   }
 
+  /// A page of another tenant is the worst that can be published: whatever tells whose it is, is believed.
+  bool of_tenant(std::string_view value) {
+    const auto tenant = fields_.tenant == 0 ? std::nullopt : json_int(value);
+    if (!tenant || *tenant == fields_.tenant) return true;
+    return give_up(
+        {ErrorKind::tenant_mismatch, fmt::format("the answer has data of tenant {} instead of {}", *tenant, fields_.tenant)});
+  }
+
+  /// One look at the length of a name spares most names all comparisons.
+  static std::uint64_t length_bit(std::string_view name) { return std::uint64_t{1} << (name.size() & 63U); }
+
   bool give_up(core::Error why) {
     failure_ = std::move(why);
     return false;
@@ -240,10 +256,13 @@ class PageCutter {
     return {static_cast<std::uint32_t>(part.data() - body_.data()), static_cast<std::uint32_t>(part.size())};
   }
 
+  static constexpr std::string_view kTenant = "tenantId";
+
   std::string_view body_;
   const RecordFields& fields_;
   const std::size_t max_records_;
   std::string_view key_name_, modified_name_;
+  const std::uint64_t lengths_;  ///< of the names that are looked for
   Cursor c_;
   Page page_;
   NameSampler names_{page_.names};

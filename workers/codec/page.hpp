@@ -59,6 +59,7 @@ struct RecordFields {
   BodyShape shape = BodyShape::rows;
   bool any_record = false;                     ///< rows need not be objects (reports: arrays)
   bool names = false;                          ///< whether to tell names of members
+  std::int64_t tenant = 0;                     ///< whose data it must be, as far as it tells; 0: anybody's
   std::shared_ptr<const Redactor> redactor{};  ///< what changes records before they are published; null: nothing
 };
 
@@ -69,7 +70,8 @@ inline constexpr std::size_t kLongestName = 256;
 
 /// One pass over the body, no copies. `malformed` with the byte offset for anything that is not JSON, nests deeper than
 /// kMaxDepth, has rows that are not objects, is not of the shape asked for, or repeats an envelope member it uses. A bare array
-/// is a page with data and without an envelope: some lists answer one or the other. `too_large` for bodies of more than
+/// is a page with data and without an envelope: some lists answer one or the other. `tenant_mismatch` where the envelope or a row
+/// has a number `tenantId` that is not fields.tenant. `too_large` for bodies of more than
 /// kMaxPage bytes and for more than `max_records`. Any thread.
 core::Result<Page> cut_page(std::string_view body, const RecordFields& fields, std::size_t max_records = SIZE_MAX);
 

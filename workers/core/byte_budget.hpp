@@ -1,7 +1,9 @@
 #pragma once
 #include <cstddef>
 #include <list>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "core/clock.hpp"
@@ -16,12 +18,15 @@ class ByteBudget;
 class Reservation {
  public:
   Reservation() = default;
-  Reservation(ByteBudget* budget, std::size_t bytes) : budget_(budget), bytes_(bytes) {}
-  Reservation(Reservation&& o) noexcept : budget_(std::exchange(o.budget_, nullptr)), bytes_(std::exchange(o.bytes_, 0)) {}
+  /// `share` is what its owner has out, these bytes among them.
+  Reservation(ByteBudget* budget, std::size_t* share, std::size_t bytes) : budget_(budget), share_(share), bytes_(bytes) {}
+  Reservation(Reservation&& o) noexcept
+      : budget_(std::exchange(o.budget_, nullptr)), share_(o.share_), bytes_(std::exchange(o.bytes_, 0)) {}
   Reservation& operator=(Reservation&& o) noexcept {
     if (this != &o) {
       release();
       budget_ = std::exchange(o.budget_, nullptr);
+      share_ = o.share_;
       bytes_ = std::exchange(o.bytes_, 0);
     }
     return *this;
@@ -34,12 +39,14 @@ class Reservation {
 
  private:
   ByteBudget* budget_ = nullptr;
+  std::size_t* share_ = nullptr;
   std::size_t bytes_ = 0;
 };
 
 /// How much memory pages may take, over all jobs of the worker. Who needs a page to go on comes before who fetches ahead; within a
-/// class first come, first served. A request larger than the whole budget is granted when nothing else is out. Loop thread only;
-/// outlives its reservations.
+/// class first come, first served. An owner (a tenant) gets no more than it leaves: one whose pages take long would else have all
+/// of it out. A request larger than the whole budget is granted when nothing else is out. Loop thread only; outlives its
+/// reservations.
 class ByteBudget {
  public:
   enum class Need { first, ahead };
@@ -49,25 +56,29 @@ class ByteBudget {
   ByteBudget& operator=(const ByteBudget&) = delete;
 
   /// cancelled: stop was asked.
-  asio::awaitable<Result<Reservation>> take(std::size_t bytes, Need need, StopToken stop);
+  asio::awaitable<Result<Reservation>> take(std::string owner, std::size_t bytes, Need need, StopToken stop);
   std::size_t used() const noexcept { return used_; }
 
  private:
   friend class Reservation;
   struct Waiter {
+    std::size_t* share;
     std::size_t bytes;
     Need need;
     Signal* signal;
     bool granted = false;
   };
   bool fits(std::size_t bytes) const noexcept { return used_ == 0 || used_ + bytes <= limit_; }
-  void change(std::size_t before, std::size_t after);
+  /// Only of what fits.
+  bool fair(std::size_t share, std::size_t bytes) const noexcept { return share == 0 || share + bytes <= limit_ - (used_ + bytes); }
+  void change(std::size_t& share, std::size_t before, std::size_t after);
   void grant();
 
   Clock& clock_;
   const std::size_t limit_;
   std::size_t used_ = 0;
-  std::list<Waiter> line_;  ///< those that need a first page stand before those that fetch ahead
+  std::map<std::string, std::size_t> shares_;  ///< bytes that are out, by owner
+  std::list<Waiter> line_;                     ///< those that need a first page stand before those that fetch ahead
 };
 
 }  // namespace stsync::core

@@ -7,7 +7,7 @@
 
 namespace stsync::core {
 namespace {
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 27> kNames{{
+constexpr auto kNames = std::to_array<std::pair<ErrorKind, std::string_view>>({
     {ErrorKind::cancelled, "cancelled"},
     {ErrorKind::timeout, "timeout"},
     {ErrorKind::network, "network"},
@@ -27,6 +27,7 @@ constexpr std::array<std::pair<ErrorKind, std::string_view>, 27> kNames{{
     {ErrorKind::unstable_list, "unstable_list"},
     {ErrorKind::cursor_lost, "cursor_lost"},
     {ErrorKind::restarted, "restarted"},
+    {ErrorKind::tenant_mismatch, "tenant_mismatch"},
     {ErrorKind::unknown_resource, "unknown_resource"},
     {ErrorKind::unsupported, "unsupported"},
     {ErrorKind::broker, "broker"},
@@ -35,7 +36,7 @@ constexpr std::array<std::pair<ErrorKind, std::string_view>, 27> kNames{{
     {ErrorKind::bad_data, "bad_data"},
     {ErrorKind::bad_config, "bad_config"},
     {ErrorKind::internal, "internal"},
-}};
+});
 }  // namespace
 
 std::string_view to_string(ErrorKind kind) noexcept {

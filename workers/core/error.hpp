@@ -30,6 +30,7 @@ enum class ErrorKind {
   unstable_list,     ///< a list that changes faster than it can be read
   cursor_lost,       ///< the server does not know the stream's cursor (any more), or has not reached it
   restarted,         ///< a snapshot whose memory died with its worker: it runs again as a new job
+  tenant_mismatch,   ///< an answer with data of another tenant than was asked for
   unknown_resource,  ///< a resource, or an endpoint of one, that the catalogue does not have (any more)
   unsupported,       ///< a known request that this version does not do
   broker,            ///< Kafka is away or refuses; it may come back

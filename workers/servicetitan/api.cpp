@@ -110,7 +110,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account
   auto wire = make_request(account, request);
   if (!wire) co_return core::fail(wire.error());
   auto response = co_await call(account, *request.resource, std::move(*wire), log, stop);
-  if (!response) co_return core::fail(response.error());
+  if (!response) co_return core::fail(with_advice(std::move(response.error()), *request.resource, *request.endpoint));
   co_return co_await read(request, std::move(*response));
 }
 

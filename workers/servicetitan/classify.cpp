@@ -122,4 +122,13 @@ std::optional<core::Error> error_of_status(int status, std::string_view body, co
   return error;
 }
 
+core::Error with_advice(core::Error error, const Resource& resource, const Endpoint& endpoint) {
+  if (error.kind() != ErrorKind::forbidden) return error;
+  const auto what =
+      endpoint.scope.empty() ? fmt::format("the module '{}'", resource.api) : fmt::format("the scope '{}'", endpoint.scope);
+  core::Error out(error.kind(),
+                  fmt::format("{} ({} needs {}: grant it to the app for this tenant)", error.message(), resource.name, what));
+  return out.with_status(error.http_status());
+}
+
 }  // namespace stsync::servicetitan

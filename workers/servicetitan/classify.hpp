@@ -6,6 +6,7 @@
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/rng.hpp"
+#include "servicetitan/resource.hpp"
 
 namespace stsync::servicetitan {
 
@@ -40,6 +41,9 @@ Verdict classify(const core::Error& error, Attempts& attempts, core::Rng& rng);
 /// The error that an HTTP status of the API means (facts 4); nothing for 200. No other 2xx answers a GET with a whole page: a part
 /// of one (206) may even look like it. `now` is what the date of a Retry-After is compared with: the vendor's clock.
 std::optional<core::Error> error_of_status(int status, std::string_view body, const std::string* retry_after, core::WallTime now);
+
+/// The same error; where the vendor forbids the call, with what has to be granted for it.
+core::Error with_advice(core::Error error, const Resource& resource, const Endpoint& endpoint);
 
 /// Status of an answer that did not come in time, as if the server had said so itself.
 inline constexpr int kTooSlow = 408;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,9 @@ namespace {
 using core::ErrorKind;
 
 constexpr std::int64_t kMaxEmptyPages = 1000;
+/// An old answer may come once more by accident, and asking again helps. A feed that leads back again and again does so whatever
+/// each answer says: from then on none is good.
+constexpr int kMostTimesBack = 3;
 
 class FeedCrawl final : public Crawl {
  public:
@@ -38,20 +42,22 @@ class FeedCrawl final : public Crawl {
     auto step = target_.step();
     if (stands_still && !empty)
       return core::fail(ErrorKind::no_progress, "the feed has more rows but repeats its continuation token");
-    if (more && !stands_still && token == mark_)
+    const bool leads_back = !stands_still && token == mark_;
+    if (more && (leads_back || times_back_ >= kMostTimesBack)) {
+      ++times_back_;
+      stood_still_ = false;
       return core::fail(ErrorKind::no_progress, "the feed leads back to a continuation token that was read before");
+    }
     if (stands_still) {
       // The third ending seen in the field: more promised, nothing given, no way on. Once may be a hiccup.
-      if (state_.empty_pages() == 0) {
-        state_.set_empty_pages(1);
-        return step;
-      }
+      if (!std::exchange(stood_still_, true)) return step;
       step.note = "the feed ended with hasMore but neither rows nor a new token";
     }
     if (more && empty && state_.empty_pages() >= kMaxEmptyPages)
       return core::fail(ErrorKind::no_progress, fmt::format("{} empty pages in a row", kMaxEmptyPages));
     state_.set_empty_pages(empty ? state_.empty_pages() + 1 : 0);
     if (!token.empty()) state_.set_token(token);
+    stood_still_ = false;
     remember(token);
     select(view, step);
     step.done = !more || stands_still;
@@ -95,6 +101,8 @@ class FeedCrawl final : public Crawl {
   std::string mark_;  ///< not journalled: a successor notices by itself
   std::int64_t since_mark_ = 0;
   std::int64_t keep_mark_ = 1;
+  int times_back_ = 0;        ///< that an answer led to the mark
+  bool stood_still_ = false;  ///< the answer before had neither rows nor a new token
 };
 
 }  // namespace

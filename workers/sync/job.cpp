@@ -209,6 +209,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     auto request = crawl_->next();
     request.fields.redactor = redactor_;
     request.fields.names = drift_.has_value();
+    request.fields.tenant = account_.tenant;
     auto page = co_await fetch(request, memory);
     if (!page && ask_for_less(request, page.error())) continue;
     if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
@@ -256,7 +257,7 @@ boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(const servicetitan:
     const auto unknown = static_cast<std::size_t>(context_.config.worker.page_buffer) * kCopies;
     const auto expected = largest_page_ == 0 ? unknown : largest_page_;
     const auto need = uncommitted_.empty() ? core::ByteBudget::Need::first : core::ByteBudget::Need::ahead;
-    auto taken = co_await context_.page_memory.take(expected, need, stop_.token());
+    auto taken = co_await context_.page_memory.take(tenant_key(account_.app, account_.tenant), expected, need, stop_.token());
     if (!taken) co_return core::fail(taken.error());
     auto page = co_await context_.pages.get_page(account_, request, calls_, *this, stop_.token());
     count_calls();

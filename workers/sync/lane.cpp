@@ -9,6 +9,7 @@
 #include "core/text.hpp"
 #include "kafka/reader.hpp"
 #include "sync/control.hpp"
+#include "sync/job_slots.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
@@ -28,7 +29,6 @@ constexpr core::Duration kRetryInit = 1s;
 /// The vendor's window: what a predecessor may have used of it is over after this.
 constexpr core::Duration kFirstCallAfter = 1s;
 constexpr core::Duration kHousekeeping = 10s;
-constexpr std::size_t kMaxRunningJobs = 64;
 constexpr std::size_t kKeepFinished = 50'000;
 constexpr std::size_t kForgetAtOnce = 500;
 constexpr std::size_t kCommandsAtOnce = 64;
@@ -90,6 +90,7 @@ struct Lane::Incarnation final : TransactionRunner {
   core::WallTime usage_since;
   JobContext job_context;
   std::map<std::string, std::unique_ptr<Job>> running;  ///< by journal key
+  JobSlots slots;                                       ///< of those
   std::map<std::string, std::string> busy_streams;      ///< stream key -> job
   std::set<std::string> held;                           ///< tenants whose first call waits out the vendor's window
   core::TimePoint started;
@@ -490,11 +491,12 @@ void Lane::Incarnation::start_jobs() {
   std::sort(ready.begin(), ready.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [order, key] : ready) {
     const auto& state = *memory.job(*key);
-    if (running.size() >= kMaxRunningJobs) break;
-    if (!may_start(state)) continue;
     const auto& c = state.command();
+    const auto tenant = tenant_key(c.app(), c.tenant());
+    if (!slots.may_take(tenant) || !may_start(state)) continue;
+    slots.take(tenant);
     busy_streams[stream_journal_key(c.app(), c.tenant(), c.sync().resource())] = *key;
-    if (held.insert(tenant_key(c.app(), c.tenant())).second) ctx.api.bucket({c.app(), c.tenant()}).hold(started + kFirstCallAfter);
+    if (held.insert(tenant).second) ctx.api.bucket({c.app(), c.tenant()}).hold(started + kFirstCallAfter);
     running[*key] = std::make_unique<Job>(job_context, *key, state);
     tasks.spawn("job " + c.id(), run_job(*key));
   }
@@ -513,6 +515,7 @@ boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
   const bool resumes = end == JobEnd::paused && job.resumes();
   const auto& c = job.state().command();
   busy_streams.erase(stream_journal_key(c.app(), c.tenant(), c.sync().resource()));
+  slots.give_back(tenant_key(c.app(), c.tenant()));
   running.erase(key);
   if (end == JobEnd::lane_stopped) co_return;
   if (const auto* state = memory.job(key); resumes && state != nullptr && state->phase() == v1::JobState::paused)

@@ -39,6 +39,7 @@ class Vendor final : public http::Client {
   /// Pooled connections turn out to be closed.
   bool all_stale = false;
   core::Duration takes = std::chrono::milliseconds(50);
+  std::function<core::Duration(const http::Request&)> takes_for;  ///< instead, where calls differ
   std::function<core::Result<http::Response>(const http::Request&)> answer;
 
  private:
@@ -50,7 +51,8 @@ class Vendor final : public http::Client {
       vendor_.seen.push_back({request, limits, vendor_.clock.now(), fresh_});
       const auto signal = vendor_.clock.make_signal();
       const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
-      if (stop.stop_requested() || co_await signal->wait_until(vendor_.clock.now() + vendor_.takes) == core::Wake::notified)
+      const auto pause = vendor_.takes_for ? vendor_.takes_for(request) : vendor_.takes;
+      if (stop.stop_requested() || co_await signal->wait_until(vendor_.clock.now() + pause) == core::Wake::notified)
         co_return core::fail(core::ErrorKind::cancelled, "stopped");
       if (stale()) co_return core::fail(core::ErrorKind::network, "closed");
       co_return vendor_.answer(request);
