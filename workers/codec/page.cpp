@@ -7,6 +7,7 @@
 #include <rapidjson/reader.h>
 #include <simdjson.h>
 
+#include "codec/columns.hpp"
 #include "codec/json_walk.hpp"
 #include "codec/redact.hpp"
 #include "core/text.hpp"
@@ -82,6 +83,7 @@ class PageCutter {
     if (!valid_utf8(whole)) return core::fail(not_utf8());
     core::Passage passage(whole);
     passage_ = &passage;
+    whole_ = &whole;
     on_record_ = &on_record;
     return cut();
   }
@@ -90,7 +92,11 @@ class PageCutter {
   static core::Error not_utf8() { return {ErrorKind::malformed, "the page is not valid UTF-8"}; }
 
   core::Result<Page> cut() {
-    if (body()) return std::move(page_);
+    if (body()) {
+      if (fields_.columns)
+        if (auto ok = fit_columns(); !ok) return core::fail(ok.error());
+      return std::move(page_);
+    }
     if (failure_) return core::fail(std::move(*failure_));
     return core::fail(ErrorKind::malformed, fmt::format("{} at byte {}", problem_, c_.at - c_.begin));
   }
@@ -177,6 +183,7 @@ class PageCutter {
     if (name == "page") return &page_.page;
     if (name == "pageSize") return &page_.page_size;
     if (name == "totalCount") return &page_.total_count;
+    if (name == "fields" && fields_.columns) return &page_.fields;
     return nullptr;
   }
 
@@ -186,7 +193,7 @@ class PageCutter {
     if (c_.take(']')) return true;
     do {
       c_.blanks();
-      if (!record(fields_.any_record)) return false;
+      if (!record(fields_.any_record || fields_.columns)) return false;
       c_.blanks();
     } while (c_.take(','));
     return c_.take(']');
@@ -208,7 +215,7 @@ class PageCutter {
     });
     if (!ok || failure_) return false;
     if (fields_.names && names_.odd(members) && !named) name_all(start);
-    record.size = published({start, static_cast<std::size_t>(c_.at - start)});
+    if (!fields_.columns) record.size = published({start, static_cast<std::size_t>(c_.at - start)});
     record.bytes = slice({start, static_cast<std::size_t>(c_.at - start)});
     if (page_.records.size() >= max_records_)
       return give_up({ErrorKind::too_large, fmt::format("a page of more than {} records", max_records_)});
@@ -218,6 +225,31 @@ class PageCutter {
     }
     page_.records.push_back(record);
     return true;
+  }
+
+  /// "fields" may stand behind the rows, so they are looked at once more when everything is cut.
+  core::Result<void> fit_columns() {
+    if (!page_.has_data || (page_.records.empty() && page_.fields.empty())) return {};
+    auto columns = Columns::read(page_.fields.in(body_));
+    if (!columns) return core::fail(columns.error());
+    std::optional<core::Passage> passage;
+    if (whole_ != nullptr) passage.emplace(*whole_);
+    std::string object;
+    for (auto& record : page_.records) {
+      if (passage) passage->reached(record.bytes.offset);
+      const auto row = record.bytes.in(body_);
+      if (const auto cells = Columns::cells(row); cells != columns->names().size())
+        return core::fail(ErrorKind::malformed,
+                          fmt::format("a row that is not an array of {} cells, as \"fields\" says, at byte {}",
+                                      columns->names().size(), record.bytes.offset));
+      record.size = static_cast<std::uint32_t>(columns->size(row));
+      if (!fields_.redactor) continue;
+      object.clear();
+      columns->append(object, row);
+      record.size = published(object);
+    }
+    page_.columns = std::make_shared<const Columns>(std::move(*columns));
+    return {};
   }
 
   void name_all(const char* record) {
@@ -269,6 +301,7 @@ class PageCutter {
   const char* problem_ = "not valid JSON";
   std::optional<core::Error> failure_;  // instead of a problem with the text
   core::Passage* passage_ = nullptr;    // of a large page
+  const core::Body* whole_ = nullptr;
   const OnRecord* on_record_ = nullptr;
 };
 
@@ -338,6 +371,19 @@ std::optional<std::string> json_text(std::string_view raw) {
   // RFC 8259 allows an escape that is half of a surrogate pair; RapidJSON makes bytes of one that are no UTF-8.
   if (!simdjson::validate_utf8(handler.text)) return std::nullopt;
   return std::move(handler.text);
+}
+
+void append_json_text(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\')
+      (out += '\\') += c;
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+    else
+      out += c;
+  }
+  out += '"';
 }
 
 std::optional<std::int64_t> json_int(std::string_view raw) { return core::parse_int(raw); }

@@ -14,6 +14,7 @@
 
 namespace stsync::codec {
 
+class Columns;
 class Redactor;
 
 /// Bytes of a body: views would not survive the body being moved.
@@ -39,7 +40,8 @@ struct Page {
   std::vector<Record> records;
   bool has_data = false;  ///< there are rows: "data" is an array, or the body is one
   bool bare = false;      ///< no envelope
-  Slice has_more, continue_from, page, page_size, total_count;
+  Slice has_more, continue_from, page, page_size, total_count, fields;
+  std::shared_ptr<const Columns> columns{};  ///< of rows of cells, where they were asked for
   /// Names of members at the top level of rows, raw, where they were asked for (a few may repeat): of every kEveryRow-th row, and
   /// of the first row of each number of members. At most kMostNames, of each the first kLongestName bytes.
   std::vector<std::string> names;
@@ -57,7 +59,8 @@ struct RecordFields {
   std::string key = "id";
   std::string modified = "modifiedOn";
   BodyShape shape = BodyShape::rows;
-  bool any_record = false;                     ///< rows need not be objects (reports: arrays)
+  bool any_record = false;                     ///< rows need not be objects
+  bool columns = false;                        ///< rows are arrays of cells that the envelope's "fields" names (reports)
   bool names = false;                          ///< whether to tell names of members
   std::int64_t tenant = 0;                     ///< whose data it must be, as far as it tells; 0: anybody's
   std::shared_ptr<const Redactor> redactor{};  ///< what changes records before they are published; null: nothing
@@ -69,10 +72,10 @@ inline constexpr std::size_t kMostNames = 500;
 inline constexpr std::size_t kLongestName = 256;
 
 /// One pass over the body, no copies. `malformed` with the byte offset for anything that is not JSON, nests deeper than
-/// kMaxDepth, has rows that are not objects, is not of the shape asked for, or repeats an envelope member it uses. A bare array
-/// is a page with data and without an envelope: some lists answer one or the other. `tenant_mismatch` where the envelope or a row
-/// has a number `tenantId` that is not fields.tenant. `too_large` for bodies of more than
-/// kMaxPage bytes and for more than `max_records`. Any thread.
+/// kMaxDepth, has rows that are not objects (or do not fit their columns), is not of the shape asked for, or repeats an envelope
+/// member it uses. A bare array is a page with data and without an envelope: some lists answer one or the other. `tenant_mismatch`
+/// where the envelope or a row has a number `tenantId` that is not fields.tenant. `too_large` for bodies of more than kMaxPage
+/// bytes and for more than `max_records`. Any thread.
 core::Result<Page> cut_page(std::string_view body, const RecordFields& fields, std::size_t max_records = SIZE_MAX);
 
 inline constexpr std::size_t kMaxPage = 0xffffffff;  ///< bytes: what a Slice can tell
@@ -97,6 +100,8 @@ std::string_view json_field(std::string_view object, std::string_view path);
 /// The text of a raw JSON string without escapes ("\"a\"" -> "a"), decoded when it has some; nothing when it is no string or
 /// stands for no text (half of a surrogate pair: "\udc00").
 std::optional<std::string> json_text(std::string_view raw);
+/// Appends `text` (UTF-8) as a JSON string.
+void append_json_text(std::string& out, std::string_view text);
 /// A raw JSON integer that fits 64 bits.
 std::optional<std::int64_t> json_int(std::string_view raw);
 
