@@ -127,6 +127,65 @@ struct ApiTest : ::testing::Test {
 
 using VendorFaults = ApiTest;  // numbered as in the list of faults that the project keeps
 
+/// A call about a report: its answers are its caller's business.
+struct ReportCalls : ApiTest {
+  ReportCalls() {
+    request = Target{&resource, &resource.endpoints.front()}.request();
+    request.turn = Turn{.run = true};
+    request.method = "POST";
+    request.path = "/reporting/v2/tenant/{tenant}/x/{id}";
+    request.places = {{"id", "a/b"}};
+    request.fields.columns = true;
+  }
+  awaitable<void> call() { result = co_await api.get_page(account, request, log, watcher, stop.token()); }
+  const Result<FetchedPage>& answer_of_call() {
+    result.reset();
+    tasks.spawn("call", call());
+    for (int i = 0; i < 1000 && !result; ++i) {
+      clock.run_for(1s);
+      loop.restart();
+      loop.run_one_for(10ms);  // another thread may inflate it
+    }
+    return *result;
+  }
+  Request request;
+};
+
+TEST_F(ReportCalls, GoWhereTheyAreToldAndComeBackWithTheirStatus) {
+  const std::string rows = R"({"fields":[{"name":"A"}],"hasMore":false,"data":[[1]]})";
+  first({answer(202, R"({"status":"NotStarted","token":"q1"})"), answer(204, ""), answer(200, codec::gzip(rows))});
+  const auto& started = answer_of_call();
+  ASSERT_TRUE(started) << started.error().message();
+  EXPECT_EQ(started->status, 202);
+  EXPECT_EQ(codec::json_field(started->view().body, "token"), "\"q1\"");
+  EXPECT_EQ(vendor->seen[0].request.method, "POST");
+  EXPECT_EQ(vendor->seen[0].request.target, "/reporting/v2/tenant/1001/x/a%2Fb");
+  EXPECT_EQ(answer_of_call()->status, 204);
+  const auto& data = answer_of_call();
+  ASSERT_TRUE(data) << "a gzip file, whatever its headers say: " << data.error().message();
+  EXPECT_EQ(data->view().body, rows);
+  EXPECT_THAT(data->page.columns->names(), ElementsAre("\"A\""));
+}
+
+TEST_F(ReportCalls, LeaveRefusalsToTheirCallerAndTheQuotaAlone) {
+  first({answer(429, "{}", {{"Retry-After", "40"}}), answer(500, "{}")});
+  const auto before = clock.now();
+  const auto& refused = answer_of_call();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::throttled);
+  EXPECT_EQ(refused.error().retry_after(), 40s);
+  EXPECT_EQ(answer_of_call().error().kind(), ErrorKind::server) << "not tried again here";
+  ASSERT_TRUE(page(1s)) << "other calls of the tenant go on";
+  EXPECT_LT(clock.now() - before, 5s);
+  EXPECT_EQ(vendor->seen.size(), 3u);
+}
+
+TEST_F(ReportCalls, TakeNoOtherAnswerFor200ThanThoseOfReports) {
+  request.turn.reset();
+  first({answer(202, R"({"token":"q1"})"), answer(202, "{}"), answer(202, "{}"), answer(202, "{}")});
+  EXPECT_EQ(answer_of_call().error().kind(), ErrorKind::protocol);
+}
+
 TEST_F(ApiTest, SendsWhatTheVendorWants) {
   start({{"from", "a+b/c=ü"}, {"sort", "+Id"}});
   clock.run_for(1s);

@@ -17,6 +17,8 @@ namespace {
 
 /// Smaller bodies are inflated and cut on the loop: handing them over costs more.
 constexpr std::size_t kInlineBody = 64u << 10;
+/// What reports get besides 200 (facts 7).
+constexpr int kUnderWay = 202, kGivenBack = 204;
 constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
 
 /// An index entry, its place in the run of records and in the step that publishes it are about 56 bytes of a record, twice that
@@ -82,6 +84,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account accoun
     auto page = co_await attempt(account, request, log, observer, stop);
     if (page) co_return page;
     if (asks_for_too_much(request, page.error())) co_return page;
+    if (request.turn && page.error().kind() != ErrorKind::unauthorized) co_return page;
     const auto verdict = classify(page.error(), attempts, p_.rng);
     switch (verdict.remedy) {
       case Remedy::give_up:
@@ -109,14 +112,14 @@ boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account
     if (!co_await wait(kLeasePoll, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
   auto wire = make_request(account, request);
   if (!wire) co_return core::fail(wire.error());
-  auto response = co_await call(account, *request.resource, std::move(*wire), log, stop);
+  auto response = co_await call(account, request, std::move(*wire), log, stop);
   if (!response) co_return core::fail(with_advice(std::move(response.error()), *request.resource, *request.endpoint));
   co_return co_await read(request, std::move(*response));
 }
 
 /// Connection first, then the permit, then at once the call: what is paced is what the vendor counts. The token is looked at
 /// before the wait and again after it, because a long freeze may outlive it.
-boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account, const Resource& resource, http::Request request,
+boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account, const Request& wanted, http::Request request,
                                                          CallLog& log, core::StopToken stop) {
   const auto* tenant = p_.config.find_tenant(account.app, account.tenant);
   core::check(tenant != nullptr, "a call for a tenant that is not configured");
@@ -129,7 +132,7 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
     if (auto first = co_await p_.tokens.get(account, stop); !first) co_return core::fail(first.error());
     auto connection = co_await client.connect(url->origin, fresh, stop);
     if (!connection) {
-      p_.metrics.api_call(account.app, account.tenant, resource.name, 0, 0);
+      p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, 0, 0);
       co_return core::fail(connection.error());
     }
     const auto waited = co_await bucket.acquire(stop);
@@ -142,11 +145,12 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
     copy.headers.emplace_back("Authorization", "Bearer " + token->text.reveal());
     const auto start = p_.clock.now();
     ++log.calls;
+    log.sent = p_.clock.wall_now();
     auto response =
         co_await (*connection)
             ->exchange(std::move(copy), {.max_body = limits_.max_body, .spool = &p_.spool, .in_memory = limits_.in_memory}, stop);
     const auto seconds = std::chrono::duration<double>(p_.clock.now() - start).count();
-    p_.metrics.api_call(account.app, account.tenant, resource.name, response ? response->status : 0, seconds);
+    p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, response ? response->status : 0, seconds);
     if (!response) {
       // Told apart from a connection or a token that took too long: this may be due to what was asked for.
       if (response.error().kind() == ErrorKind::timeout) response.error().with_status(kTooSlow);
@@ -157,14 +161,14 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
     inflate_refusal(*response);
     auto error =
         error_of_status(response->status, response->body, http::find_header(response->headers, "Retry-After"), vendors_now);
-    if (!error) {
+    if (!error || (wanted.turn && (response->status == kUnderWay || response->status == kGivenBack))) {
       bucket.answered();
       co_return std::move(*response);
     }
     if (error->kind() == ErrorKind::throttled) {
       ++log.throttled;
       p_.metrics.refused(account.app);
-      bucket.refused(error->retry_after() ? std::optional<core::Duration>(*error->retry_after()) : std::nullopt);
+      if (!wanted.turn) bucket.refused(error->retry_after() ? std::optional<core::Duration>(*error->retry_after()) : std::nullopt);
     }
     if (error->kind() == ErrorKind::unauthorized) p_.tokens.drop(account, token->generation);
     co_return core::fail(std::move(*error));
@@ -173,16 +177,25 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
 }
 
 boost::asio::awaitable<Result<FetchedPage>> Api::read(const Request& request, http::Response response) {
+  if (request.turn && (response.status == kGivenBack || request.method == "DELETE"))
+    co_return FetchedPage{std::make_shared<const core::Body>(), {}, kGivenBack};
+  const auto status = response.status;
+  auto fields = request.fields;
+  if (status == kUnderWay) fields.columns = false;
+  // Results of runs are said to be gzip files, whatever their headers say; no JSON begins like one.
+  if (request.turn && response.body.starts_with("\x1f\x8b") && http::find_header(response.headers, "Content-Encoding") == nullptr)
+    response.headers.emplace_back("Content-Encoding", "gzip");
   const bool small = response.body.size() < kInlineBody && http::find_header(response.headers, "Content-Encoding") == nullptr;
   std::optional<Result<FetchedPage>> page;
   if (small) {
-    page = read_page(response, request.fields, limits_);
+    page = read_page(response, fields, limits_);
   } else if (!response.spooled) {
-    auto job = [&response, fields = request.fields, limits = limits_] { return read_page(response, fields, limits); };
+    auto job = [&response, fields = fields, limits = limits_] { return read_page(response, fields, limits); };
     page = co_await core::run_on(p_.helpers.executor(), std::move(job));
   }
+  if (page && *page) (*page)->status = status;
   if (page) co_return std::move(*page);
-  auto job = [response = std::move(response), fields = request.fields, limits = limits_, spool = &p_.spool]() mutable {
+  auto job = [response = std::move(response), fields = fields, limits = limits_, spool = &p_.spool]() mutable {
     return read_large_page(std::move(response), fields, limits, *spool);
   };
   co_return co_await core::run_on(p_.large_helpers.executor(), std::move(job));
@@ -194,9 +207,9 @@ Result<http::Request> Api::make_request(const tokens::Account& account, const Re
   const auto key = app->app_key.read();
   if (!key) return core::fail(key.error());
   http::Request request;
-  request.method = wanted.endpoint->method;
+  request.method = wanted.method.empty() ? wanted.endpoint->method : wanted.method;
   request.body = wanted.body;
-  request.target = fill_path(wanted.endpoint->path, account.tenant, wanted.places);
+  request.target = fill_path(wanted.path.empty() ? wanted.endpoint->path : wanted.path, account.tenant, wanted.places);
   char separator = '?';
   for (const auto& [name, value] : wanted.query) {
     request.target += separator + http::percent_encode(name) + "=" + http::percent_encode(value);

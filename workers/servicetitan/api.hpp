@@ -47,8 +47,8 @@ class Api final : public PageSource {
  private:
   boost::asio::awaitable<core::Result<FetchedPage>> attempt(tokens::Account account, const Request& request, CallLog& log,
                                                             CallObserver& observer, core::StopToken stop);
-  boost::asio::awaitable<core::Result<http::Response>> call(tokens::Account account, const Resource& resource,
-                                                            http::Request request, CallLog& log, core::StopToken stop);
+  boost::asio::awaitable<core::Result<http::Response>> call(tokens::Account account, const Request& wanted, http::Request request,
+                                                            CallLog& log, core::StopToken stop);
   boost::asio::awaitable<core::Result<FetchedPage>> read(const Request& request, http::Response response);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   core::Result<http::Request> make_request(const tokens::Account& account, const Request& request) const;

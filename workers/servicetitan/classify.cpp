@@ -43,6 +43,23 @@ std::string title_of(std::string_view body) {
   return {};
 }
 
+/// "From: The From field is required.": what is wrong with each parameter (facts 4), for those who gave them.
+std::string problems_of(std::string_view body) {
+  const auto members = codec::json_members(body);
+  if (!members || !members->contains("errors")) return {};
+  const auto errors = codec::json_members(members->at("errors"));
+  if (!errors) return {};
+  std::string out;
+  for (const auto& [field, raw] : *errors) {
+    const auto messages = codec::cut_page(raw, {.key = {}, .modified = {}, .any_record = true});
+    if (!messages) continue;
+    for (const auto& message : messages->records)
+      if (const auto text = codec::json_text(message.bytes.in(raw)))
+        out += fmt::format("{}{}: {}", out.empty() ? "" : "; ", field, *text);
+  }
+  return core::printable(out, 500);
+}
+
 ErrorKind kind_of_status(int status, std::string_view body) {
   switch (status) {
     case 401:
@@ -115,6 +132,7 @@ std::optional<core::Error> error_of_status(int status, std::string_view body, co
   if (status == 200) return std::nullopt;
   auto text = fmt::format("HTTP {}", status);
   if (const auto title = title_of(body); !title.empty()) text += ": " + title;
+  if (const auto problems = status == 400 ? problems_of(body) : ""; !problems.empty()) text += " (" + problems + ")";
   core::Error error(kind_of_status(status, body), std::move(text));
   error.with_status(status);
   if (status == 429)

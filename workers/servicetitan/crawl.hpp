@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "codec/page.hpp"
+#include "core/clock.hpp"
 #include "core/error.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "stsync/v1/command.pb.h"
@@ -15,6 +16,15 @@
 namespace stsync::servicetitan {
 
 using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+/// A call about a report. Whoever makes it waits before, repeats it when it failed, and keeps its refusals out of the tenant's
+/// quota: those of reports are counted by report (facts 3).
+struct Turn {
+  bool run = false;       ///< it counts as a run of the report
+  bool at_once = false;   ///< a run that need not wait for its turn: the one before did not take place
+  bool may_fail = false;  ///< the job goes on without its answer
+  core::Duration wait{};  ///< before it
+};
 
 /// One call to make.
 struct Request {
@@ -25,12 +35,15 @@ struct Request {
   std::string body;   ///< of a POST
   codec::RecordFields fields;
   int page_size = 0;  ///< rows asked for; 0: that cannot be chosen. A page that takes too long is then asked for in a smaller size
+  std::string method{}, path{};  ///< where they are not the endpoint's
+  std::optional<Turn> turn{};    ///< reports
 };
 
 /// An answer of the API, checked and cut.
 struct PageView {
   std::string_view body;
   const codec::Page& page;
+  int status = 200;  ///< reports also get 202 (a token instead of rows) and 204
 };
 
 /// What a page means for the job.
@@ -38,6 +51,7 @@ struct Step {
   std::vector<std::uint32_t> publish;  ///< indices into page.records, in order
   RecordContext context;               ///< of those records
   const KeySpec* key = nullptr;        ///< how their keys are made
+  bool page = true;                    ///< false: no page of rows, only the crawl's state has moved
   bool done = false;                   ///< the crawl is complete with this page
   bool snapshot = false;               ///< with `done`: exactly the rows of one moment are published, and they were `rows`
   std::int64_t rows = 0;
@@ -64,6 +78,10 @@ class Crawl {
   virtual v1::CrawlState state() const = 0;
   /// How the stream's cursor stands once everything read so far is published.
   virtual void move_cursor(v1::StreamState& stream) const = 0;
+  /// The call that gives back what the vendor holds for this crawl; for a job that will not go on.
+  virtual std::optional<Request> farewell() const { return std::nullopt; }
+  /// It was made: the crawl, if it goes on after all, begins that page anew.
+  virtual void said_farewell() {}
   /// Pages of this many rows from now on, where the size can be asked for.
   virtual void resize(int /*page_size*/) {}
 };
@@ -102,6 +120,9 @@ std::unique_ptr<Crawl> make_ids_crawl(Target target, const v1::IdsState& state, 
 
 /// Stretches of time, oldest first.
 std::unique_ptr<Crawl> make_period_crawl(Target target, const v1::PeriodState& state);
+
+/// The rows of a report.
+std::unique_ptr<Crawl> make_report_crawl(Target target, const v1::ReportState& state, v1::Report report);
 
 /// The rows of every parent. Errors of make_crawl(), for the parents.
 core::Result<std::unique_ptr<Crawl>> make_fanout_crawl(const Catalogue& catalogue, Target target, const v1::FanoutState& state);

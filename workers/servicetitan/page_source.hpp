@@ -19,7 +19,8 @@ namespace stsync::servicetitan {
 struct FetchedPage {
   std::shared_ptr<const core::Body> body;
   codec::Page page;
-  PageView view() const { return {body->view(), page}; }
+  int status = 200;
+  PageView view() const { return {body->view(), page, status}; }
 };
 
 /// What the calls of a job cost, and what it should tell its user while it waits.
@@ -27,6 +28,7 @@ struct CallLog {
   std::int64_t calls = 0;
   std::int64_t throttled = 0;
   std::int64_t retries = 0;
+  core::WallTime sent{};  ///< when the last call went out
 };
 
 /// Said while get_page() is at it, for the job's status events.
@@ -44,7 +46,7 @@ class PageSource {
  public:
   virtual ~PageSource() = default;
   /// The answer to `request`, asked again until it can be used or classify() gives up. Errors are of classify.hpp; a timeout ends
-  /// it at once where a smaller page can be asked for.
+  /// it at once where a smaller page can be asked for, any error where the request has a turn.
   virtual boost::asio::awaitable<core::Result<FetchedPage>> get_page(tokens::Account account, Request request, CallLog& log,
                                                                      CallObserver& observer, core::StopToken stop) = 0;
   /// Own clock, or the vendor's where that is behind (from the Date of its answers).

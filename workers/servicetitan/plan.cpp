@@ -99,6 +99,15 @@ Result<Plan> plan_ids(const PlanInput& in) {
   return out;
 }
 
+Plan plan_report(const PlanInput& in) {
+  Plan out;
+  out.mode = v1::report;
+  out.start.mutable_report()->set_layout(in.stream.report_layout());
+  out.start.set_role(to_string(Role::report));
+  out.why = "the report, page by page";
+  return out;
+}
+
 }  // namespace
 
 Result<void> check_mode(const Resource& r, const v1::Sync& sync) {
@@ -107,7 +116,9 @@ Result<void> check_mode(const Resource& r, const v1::Sync& sync) {
     return core::fail(ErrorKind::unsupported, fmt::format("{} cannot be read in mode {}: {}", r.name, name_of(mode), why));
   };
   const auto* source = r.source();
-  if (mode == v1::report) return refuse("reports come with a later version");
+  const bool report = r.endpoint(Role::report) != nullptr;
+  if (mode == v1::report) return report ? Result<void>{} : refuse("it is no report");
+  if (report && source == nullptr) return refuse("reports have a mode of their own");
   const auto* used = mode == v1::ids ? by_id(r) : source;
   if (used != nullptr && used->shape == Shape::binary) return refuse("files come with a later version");
   if (mode == v1::ids) return by_id(r) != nullptr ? Result<void>{} : refuse("the vendor gives no row by id");
@@ -167,6 +178,7 @@ v1::CrawlState begin_all(const Resource& resource, const Endpoint& e, std::int64
 Result<Plan> plan(const PlanInput& in) {
   if (auto ok = check_mode(in.resource, in.sync); !ok) return core::fail(ok.error());
   if (in.sync.mode() == v1::ids) return plan_ids(in);
+  if (in.sync.mode() == v1::report) return plan_report(in);
   const auto& e = *in.resource.source();
   const bool feed = e.role == Role::export_feed;
   Plan out;
@@ -227,6 +239,8 @@ bool fits(const Endpoint& e, const v1::CrawlState& state) {
       return period_fits(state.period());
     case v1::CrawlState::kFanout:  // and of its child, where that is under way
       return e.role == Role::children && (!state.fanout().has_child() || fits(e, state.fanout().child()));
+    case v1::CrawlState::kReport:
+      return e.role == Role::report;
     case v1::CrawlState::kIds:
       return !state.ids().has_inner() || fits(e, state.ids().inner());
     default:
@@ -248,6 +262,8 @@ Result<std::unique_ptr<Crawl>> make_of(const Catalogue& catalogue, Target target
     }
     case v1::CrawlState::kIds:
       return make_ids_crawl(std::move(target), state.ids(), {sync.ids().begin(), sync.ids().end()});
+    case v1::CrawlState::kReport:
+      return make_report_crawl(std::move(target), state.report(), sync.report());
     case v1::CrawlState::kFanout:
       return make_fanout_crawl(catalogue, std::move(target), state.fanout());
     default:

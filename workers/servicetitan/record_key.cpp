@@ -24,17 +24,6 @@ bool each_part(std::string_view text, OnPart on_part) {
   }
 }
 
-void append_escaped(std::string& out, std::string_view value) {
-  for (const char c : value) {
-    if (c == '%')
-      out += "%25";
-    else if (c == '/')
-      out += "%2F";
-    else
-      out += c;
-  }
-}
-
 /// What a key says for a raw JSON value; false for none.
 bool key_text(std::string_view raw, std::string& out) {
   if (raw.empty() || raw == "null") return false;
@@ -50,15 +39,34 @@ bool key_text(std::string_view raw, std::string& out) {
 
 }  // namespace
 
+void append_key_part(std::string& out, std::string_view value) {
+  for (const char c : value) {
+    if (c == '%')
+      out += "%25";
+    else if (c == '/')
+      out += "%2F";
+    else
+      out += c;
+  }
+}
+
 void append_hash(std::string& out, std::string_view bytes) {
   out += '#';
   out += std::string_view(core::sha256_hex(bytes)).substr(0, 32);
 }
 
 std::string_view RecordContext::published(std::string_view record, std::string& scratch) const {
-  if (!redactor) return record;
+  if (!redactor && !columns) return record;
   scratch.clear();
-  redactor->append(scratch, record);
+  if (!columns) {
+    redactor->append(scratch, record);
+    return scratch;
+  }
+  columns->append(scratch, record);
+  if (!redactor) return scratch;
+  const auto object = std::move(scratch);
+  scratch.clear();
+  redactor->append(scratch, object);
   return scratch;
 }
 
@@ -133,13 +141,13 @@ bool KeySpec::append_part(std::string& out, const Part& part, std::string_view b
       const auto at = std::find_if(context.parameters.begin(), context.parameters.end(),
                                    [&part](const auto& p) { return p.first == part.name || p.first == "@" + part.name; });
       if (at == context.parameters.end()) return false;
-      append_escaped(out, at->second);
+      append_key_part(out, at->second);
       return true;
     }
     case Part::Kind::field:
       std::string text;
       if (!key_text(codec::json_field(bytes, part.name), text)) return false;
-      append_escaped(out, text);
+      append_key_part(out, text);
       return true;
   }
   return false;

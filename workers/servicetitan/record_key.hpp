@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "codec/columns.hpp"
 #include "codec/page.hpp"
 #include "codec/redact.hpp"
 #include "core/error.hpp"
@@ -20,6 +21,7 @@ struct RecordContext {
   std::vector<std::pair<std::string, std::string>> parameters;  ///< of the call: the parent's id …
   std::int64_t first_row = 0;                                   ///< of the page, within its list
   std::shared_ptr<const codec::Redactor> redactor{};            ///< what changes records before they are published
+  std::shared_ptr<const codec::Columns> columns{};              ///< of a report: its rows are published as objects
   bool operator==(const RecordContext&) const = default;
 };
 
@@ -56,6 +58,8 @@ class KeySpec {
   std::vector<Part> parts_;
 };
 
+/// Appends one of several parts of a key: "%" and "/" are percent-encoded.
+void append_key_part(std::string& out, std::string_view value);
 /// Appends "#" and 32 hex digits of the SHA-256 of `bytes`.
 void append_hash(std::string& out, std::string_view bytes);
 

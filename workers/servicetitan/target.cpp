@@ -26,6 +26,8 @@ Request Target::request() const {
   r.body = endpoint->body;
   r.fields = {key().field(), endpoint->modified.empty() ? resource->modified : endpoint->modified, body_shape(endpoint->shape),
               false};
+  // Rows that are known by their place may be anything: those of dynamic value sets are arrays.
+  r.fields.any_record = key().fields().empty();
   for (const auto& [name, value] : parameters) {
     const auto place = "{" + name + "}";
     if (endpoint->path.find(place) != std::string::npos)
