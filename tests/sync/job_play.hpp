@@ -28,10 +28,12 @@ class FakeFeed final : public servicetitan::PageSource {
                                                                            servicetitan::CallLog& log, servicetitan::CallObserver&,
                                                                            core::StopToken stop) override {
     ++log.calls;
+    log.sent = clock_.wall_now();
     const auto signal = clock_.make_signal();
     const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
     if (!stop.stop_requested()) co_await signal->wait_until(clock_.now() + takes);
     if (stop.stop_requested()) co_return core::fail(core::ErrorKind::cancelled, "stopped");
+    if (any) co_return any(request);
     std::string from;
     for (const auto& [name, value] : request.query)
       if (name == "from") from = value;
@@ -62,7 +64,8 @@ class FakeFeed final : public servicetitan::PageSource {
   int rows = 50, page = 10;
   core::Duration takes = std::chrono::milliseconds(40);
   std::function<core::Result<std::string>(const std::string& from)> answer;
-  std::function<core::Result<std::string>(const servicetitan::Query&)> list;  ///< instead, for lists
+  std::function<core::Result<std::string>(const servicetitan::Query&)> list;                 ///< instead, for lists
+  std::function<core::Result<servicetitan::FetchedPage>(const servicetitan::Request&)> any;  ///< instead, for everything else
   std::chrono::milliseconds tells_behind{};  ///< how far the vendor's clock is behind ours, as its answers tell
   std::vector<std::string> asked;
   core::Spool* spool = nullptr;  ///< pages come in files

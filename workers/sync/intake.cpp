@@ -15,6 +15,8 @@ namespace {
 
 constexpr int kMaxIds = 5000;
 constexpr std::size_t kMaxIdBytes = 300;
+constexpr int kMaxParameters = 500;
+constexpr std::size_t kMaxNameBytes = 200;
 
 constexpr std::string_view kForwarded = "st-forwarded";
 
@@ -71,6 +73,24 @@ std::optional<Reject> check_ids(const v1::Command& c) {
   return std::nullopt;
 }
 
+/// It ends up in a path and in keys; there it is encoded.
+bool valid_category(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxNameBytes && name != "." && name != ".." &&
+         std::none_of(name.begin(), name.end(), [](unsigned char ch) { return ch < ' ' || ch == 0x7f; });
+}
+
+std::optional<Reject> check_report(const v1::Command& c) {
+  const auto& report = c.sync().report();
+  if (!valid_category(report.category()) || report.id() <= 0)
+    return reject(c, "bad_report", fmt::format("mode report needs report.category (1 to {} bytes) and report.id", kMaxNameBytes));
+  if (report.parameters_size() > kMaxParameters)
+    return reject(c, "bad_report", fmt::format("at most {} parameters", kMaxParameters));
+  for (const auto& p : report.parameters())
+    if (p.name().empty() || p.name().size() > kMaxNameBytes)
+      return reject(c, "bad_report", fmt::format("'{}' is no name of a parameter", core::printable(p.name(), 80)));
+  return std::nullopt;
+}
+
 std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
   const auto& s = c.sync();
   const auto* resource = catalogue.find(s.resource());
@@ -91,13 +111,16 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
       if (windowed) return reject(c, "bad_window", "from and to belong to mode window");
       if (auto bad = check_ids(c)) return bad;
       break;
+    case v1::report:
+      if (windowed) return reject(c, "bad_window", "from and to belong to mode window");
+      break;
     default:
       break;
   }
-  if ((s.ids_size() > 0 && s.mode() != v1::ids) || s.has_report())
+  if ((s.ids_size() > 0 && s.mode() != v1::ids) || (s.has_report() && s.mode() != v1::report))
     return reject(c, "bad_command", "ids and report belong to modes of their own");
   if (auto ok = servicetitan::check_mode(*resource, s); !ok) return reject(c, "unsupported_mode", ok.error().message());
-  return std::nullopt;
+  return s.mode() == v1::report ? check_report(c) : std::nullopt;
 }
 
 std::optional<Reject> check_control(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
@@ -118,8 +141,9 @@ std::optional<std::string> merge_target(const v1::Command& c, const Memory& memo
     if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
     const bool absorbed = other.sync().mode() == v1::full && c.sync().mode() == v1::incremental;
     const bool same =
-        other.sync().mode() == c.sync().mode() && ms_of(other.sync().from()) == ms_of(c.sync().from()) &&
-        ms_of(other.sync().to()) == ms_of(c.sync().to()) &&
+        other.sync().mode() == c.sync().mode() &&
+        other.sync().report().SerializeAsString() == c.sync().report().SerializeAsString() &&
+        ms_of(other.sync().from()) == ms_of(c.sync().from()) && ms_of(other.sync().to()) == ms_of(c.sync().to()) &&
         std::equal(other.sync().ids().begin(), other.sync().ids().end(), c.sync().ids().begin(), c.sync().ids().end());
     if (same || absorbed) return other.id();
   }

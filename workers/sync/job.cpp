@@ -42,12 +42,13 @@ std::size_t memory_of(const FetchedPage& page) {
 constexpr std::size_t kRecordOverhead = 512;
 
 RecordOrigin make_origin(const JobContext& context, const servicetitan::Resource& resource, const tokens::Account& account,
-                         const std::string& job) {
+                         const v1::Command& command) {
   const auto& config = context.config;
+  auto prefix = record_key_prefix(config, context.catalogue, resource, account.tenant);
+  if (command.sync().mode() == v1::report) prefix += report_name(command.sync().report()) + ":";
   const auto& environment = config.find_tenant(account.app, account.tenant)->environment;
-  return {records_topic(config.kafka.topics, resource, environment),
-          record_key_prefix(config, context.catalogue, resource, account.tenant),
-          fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name), job,
+  return {records_topic(config.kafka.topics, resource, environment), std::move(prefix),
+          fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name), command.id(),
           config.cloudevents ? "com.servicetitan." + resource.name : ""};
 }
 
@@ -61,8 +62,12 @@ bool ends_lane(const Error& e) {
   return e.kind() == ErrorKind::doubt || e.kind() == ErrorKind::fenced || e.kind() == ErrorKind::cancelled;
 }
 
-/// A refusal may mean something to the crawl: a parent that is gone, a sort that is not known. Any other failure does not.
-bool ends_job(const Error& e) { return e.kind() != ErrorKind::not_found && e.kind() != ErrorKind::bad_request; }
+/// A refusal may mean something to the crawl: a parent that is gone, a sort that is not known. Any other failure does not, unless
+/// it is of a call that may fail.
+bool ends_job(const servicetitan::Request& request, const Error& e) {
+  if (request.turn && request.turn->may_fail) return e.kind() == ErrorKind::cancelled;
+  return e.kind() != ErrorKind::not_found && e.kind() != ErrorKind::bad_request;
+}
 
 }  // namespace
 
@@ -72,9 +77,10 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
       state_(std::move(state)),
       committed_(state_),
       name_(state_.command().sync().resource()),
+      stream_(stream_journal_key(state_.command())),
       resource_(context.catalogue.find(name_)),
       account_{state_.command().app(), state_.command().tenant()},
-      origin_(resource_ == nullptr ? RecordOrigin{} : make_origin(context, *resource_, account_, state_.command().id())) {}
+      origin_(resource_ == nullptr ? RecordOrigin{} : make_origin(context, *resource_, account_, state_.command())) {}
 
 void Job::cancel() {
   asked_ = JobEnd::cancelled;
@@ -106,17 +112,19 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
   if (error->kind() == ErrorKind::doubt || error->kind() == ErrorKind::fenced || lane_stop.stop_requested())
     co_return JobEnd::lane_stopped;
   if (error->kind() == ErrorKind::cancelled && asked_) {
+    co_await say_farewell();
     const bool cancelled = *asked_ == JobEnd::cancelled;
     co_return co_await end(cancelled ? v1::JobState::cancelled : v1::JobState::paused,
                            cancelled ? v1::StatusEvent::cancelled : v1::StatusEvent::paused, nullptr, *asked_);
   }
   if (error->kind() == ErrorKind::cancelled) co_return JobEnd::lane_stopped;
+  co_await say_farewell();
   co_return co_await end(v1::JobState::failed, v1::StatusEvent::failed, &*error, JobEnd::finished);
 }
 
 core::Result<servicetitan::Plan> Job::make_plan() const {
   const auto& sync = state_.command().sync();
-  const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_));
+  const auto stream = context_.memory.stream(stream_);
   return servicetitan::plan({context_.catalogue, *resource_, sync, stream, settled_ms(),
                              context_.pages.vendor_now().time_since_epoch().count(), lost_cursor(context_.config)});
 }
@@ -142,7 +150,7 @@ std::optional<Error> Job::begin() {
   if (state_.crawl().kind_case() == v1::CrawlState::KIND_NOT_SET) {
     const auto plan = make_plan();
     if (!plan) return plan.error();
-    const auto stream = context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_));
+    const auto stream = context_.memory.stream(stream_);
     state_.set_stream_version(stream.version());
     state_.mutable_command()->mutable_sync()->set_mode(plan->mode);
     *state_.mutable_crawl() = plan->start;
@@ -154,10 +162,13 @@ std::optional<Error> Job::begin() {
                     {"mode", v1::Mode_Name(plan->mode)}});
   }
   if (auto error = make_crawl()) return error;
-  // Single rows may come from another endpoint, with other fields.
-  if (state_.command().sync().mode() != v1::ids)
-    drift_.emplace(context_.memory.stream(stream_journal_key(account_.app, account_.tenant, name_)), state_.command().id(),
-                   state_.counts().pages() == 0);
+  const auto mode = state_.command().sync().mode();
+  if (mode == v1::report)
+    pace_.emplace(context_.config.find_app(account_.app)->limits.reports_per_minute,
+                  context_.memory.stream(stream_).report_run_ms());
+  // Single rows may come from another endpoint, with other fields; a report tells its columns itself.
+  if (mode != v1::ids && mode != v1::report)
+    drift_.emplace(context_.memory.stream(stream_), state_.command().id(), state_.counts().pages() == 0);
   state_.set_phase(v1::JobState::running);
   if (!waiting) return std::nullopt;
   auto c = contribution_of_state();
@@ -210,9 +221,13 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     request.fields.redactor = redactor_;
     request.fields.names = drift_.has_value();
     request.fields.tenant = account_.tenant;
+    if (request.turn)
+      if (auto error = co_await take_turn(request)) co_return co_await after_pages(*error);
     auto page = co_await fetch(request, memory);
+    if (request.turn && request.turn->run) ran();
     if (!page && ask_for_less(request, page.error())) continue;
-    if (!page && ends_job(page.error())) co_return co_await after_pages(page.error());
+    if (!page && request.turn && co_await asks_again(request, page.error(), attempts)) continue;
+    if (!page && ends_job(request, page.error())) co_return co_await after_pages(page.error());
     if (close_window_earlier()) continue;
     auto step = page ? crawl_->on_page(page->view()) : crawl_->on_refusal(page.error());
     if (!page && !step) co_return co_await after_pages(step.error());
@@ -227,7 +242,8 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     }
     attempts = {};
     const auto rows = page->page.records.size();
-    if (request.page_size > 0 && !step->done)
+    // A page of a report costs a minute: it is as large as it can be.
+    if (request.page_size > 0 && !step->done && !request.turn)
       if (const auto size = sizer_of(*request.endpoint).after_page(request.page_size, rows, page->body->size()))
         crawl_->resize(*size);
     step->context.redactor = redactor_;
@@ -305,9 +321,10 @@ boost::asio::awaitable<std::optional<Error>> Job::after_pages(Error why) {
 void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory) {
   Contribution c;
   const bool first = state_.counts().pages() == 0;
-  add_records(c, page, step);
-  auto& counts = *state_.mutable_counts();
-  counts.set_pages(counts.pages() + 1);
+  if (step.page) {
+    add_records(c, page, step);
+    state_.mutable_counts()->set_pages(state_.counts().pages() + 1);
+  }
   const auto role = state_.crawl().role();
   *state_.mutable_crawl() = crawl_->state();
   state_.mutable_crawl()->set_role(role);
@@ -321,7 +338,8 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
   c.owner = this;
   c.pages = 1;
   c.bytes += 256;
-  c.urgent = first || step.done || state_.command().sync().priority() == v1::interactive;
+  // Of a report a token that is not journalled would be lost with the worker, and the next call waits for the commit anyway.
+  c.urgent = first || step.done || pace_ || state_.command().sync().priority() == v1::interactive;
   const auto time = context_.clock.now();
   if (step.done || time - last_progress_ >= kProgressEvery) {
     last_progress_ = time;
@@ -388,17 +406,17 @@ void Job::add_marker(Contribution& c, const Step& step) {
 
 /// What the page means for its stream.
 void Job::add_stream(Contribution& c, bool done) {
-  const auto key = stream_journal_key(account_.app, account_.tenant, name_);
-  auto stream = context_.memory.stream(key);
+  auto stream = context_.memory.stream(stream_);
   const bool drifted = add_drift(c, stream, done);
-  if (move_cursor(stream, done) || drifted) c.journal.push_back({key, stream});
+  if (pace_) stream.set_report_run_ms(pace_->last_run_ms());
+  if (move_cursor(stream, done) || drifted || pace_) c.journal.push_back({stream_, stream});
 }
 
-/// The cursor moves with the records it covers: page by page for an incremental feed, once at the end of everything else; a full
-/// leaves it alone when it was moved since.
+/// The cursor moves with the records it covers: page by page for an incremental feed and a report, once at the end of everything
+/// else; a full leaves it alone when it was moved since.
 bool Job::move_cursor(v1::StreamState& stream, bool done) {
   const auto mode = state_.command().sync().mode();
-  const bool by_page = mode == v1::incremental && state_.crawl().has_feed();
+  const bool by_page = (mode == v1::incremental && state_.crawl().has_feed()) || mode == v1::report;
   if (mode == v1::window || mode == v1::ids || (!done && !by_page)) return false;
   if (stream.version() != state_.stream_version()) return false;
   crawl_->move_cursor(stream);
@@ -504,7 +522,7 @@ v1::JobState Job::successor(const Error& why) const {
 void Job::add_successor(Contribution& c, const v1::JobState& next, const Error& why) const {
   const auto& topic = context_.config.kafka.topics.status;
   if (why.kind() == ErrorKind::cursor_lost) {
-    const auto key = stream_journal_key(account_.app, account_.tenant, name_);
+    const auto key = stream_;
     auto stream = context_.memory.stream(key);
     forget_cursor(stream);
     stream.set_updated_ms(now().time_since_epoch().count());

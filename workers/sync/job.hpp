@@ -12,10 +12,12 @@
 #include "core/rng.hpp"
 #include "core/stop.hpp"
 #include "servicetitan/catalogue.hpp"
+#include "servicetitan/classify.hpp"
 #include "servicetitan/crawl.hpp"
 #include "servicetitan/page_sizer.hpp"
 #include "servicetitan/page_source.hpp"
 #include "servicetitan/plan.hpp"
+#include "servicetitan/report_pace.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/committer.hpp"
 #include "sync/drift.hpp"
@@ -96,6 +98,12 @@ class Job final : public servicetitan::CallObserver {
   boost::asio::awaitable<std::optional<core::Error>> crawl_pages();
   boost::asio::awaitable<core::Result<servicetitan::FetchedPage>> fetch(const servicetitan::Request& request,
                                                                         core::Reservation& memory);
+  boost::asio::awaitable<std::optional<core::Error>> take_turn(const servicetitan::Request& request);
+  boost::asio::awaitable<std::optional<core::Error>> wait_for_run(bool at_once);
+  void ran();
+  boost::asio::awaitable<bool> asks_again(const servicetitan::Request& request, const core::Error& error,
+                                          servicetitan::Attempts& attempts);
+  boost::asio::awaitable<void> say_farewell();
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
   boost::asio::awaitable<std::optional<core::Error>> after_pages(core::Error why);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
@@ -119,14 +127,16 @@ class Job final : public servicetitan::CallObserver {
   v1::JobState state_;                      ///< as submitted
   v1::JobState committed_;                  ///< as committed
   const std::string name_;                  ///< of the resource
+  const std::string stream_;                ///< key of its stream
   const servicetitan::Resource* resource_;  ///< null: the catalogue does not have it; the job can only fail
   tokens::Account account_;
   RecordOrigin origin_;
   std::shared_ptr<const codec::Redactor> redactor_;  ///< null: records are published as they are
   std::unique_ptr<servicetitan::Crawl> crawl_;
   servicetitan::CallLog calls_, counted_;
-  std::optional<Drift> drift_;         ///< of what reads all rows
-  std::vector<std::string> appeared_;  ///< to be told with the page that is being submitted
+  std::optional<Drift> drift_;                    ///< of what reads all rows
+  std::optional<servicetitan::ReportPace> pace_;  ///< of a report
+  std::vector<std::string> appeared_;             ///< to be told with the page that is being submitted
   std::deque<Uncommitted> uncommitted_;
   core::StopSource stop_;
   core::StopToken lane_stop_;

@@ -415,7 +415,9 @@ std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
     const auto& state = *memory.job(key);
     const auto& c = state.command();
     if (c.app() != command.app() || c.tenant() != command.tenant()) continue;
-    if ((!job_id.empty() && c.id() != job_id) || (!resource.empty() && c.sync().resource() != resource)) continue;
+    if ((!job_id.empty() && c.id() != job_id) ||
+        (!resource.empty() && c.sync().resource() != resource && stream_name(c.sync()) != resource))
+      continue;
     meant.emplace_back(key, state);
   }
   for (const auto& [key, state] : meant) {
@@ -495,7 +497,7 @@ void Lane::Incarnation::start_jobs() {
     const auto tenant = tenant_key(c.app(), c.tenant());
     if (!slots.may_take(tenant) || !may_start(state)) continue;
     slots.take(tenant);
-    busy_streams[stream_journal_key(c.app(), c.tenant(), c.sync().resource())] = *key;
+    busy_streams[stream_journal_key(c)] = *key;
     if (held.insert(tenant).second) ctx.api.bucket({c.app(), c.tenant()}).hold(started + kFirstCallAfter);
     running[*key] = std::make_unique<Job>(job_context, *key, state);
     tasks.spawn("job " + c.id(), run_job(*key));
@@ -504,7 +506,7 @@ void Lane::Incarnation::start_jobs() {
 
 bool Lane::Incarnation::may_start(const v1::JobState& state) const {
   const auto& c = state.command();
-  if (busy_streams.contains(stream_journal_key(c.app(), c.tenant(), c.sync().resource()))) return false;
+  if (busy_streams.contains(stream_journal_key(c))) return false;
   // Configuration may have changed since the command was accepted: such a job waits until its tenant is there again.
   return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr;
 }
@@ -514,7 +516,7 @@ boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
   const auto end = co_await job.run(stop.token());
   const bool resumes = end == JobEnd::paused && job.resumes();
   const auto& c = job.state().command();
-  busy_streams.erase(stream_journal_key(c.app(), c.tenant(), c.sync().resource()));
+  busy_streams.erase(stream_journal_key(c));
   slots.give_back(tenant_key(c.app(), c.tenant()));
   running.erase(key);
   if (end == JobEnd::lane_stopped) co_return;

@@ -14,6 +14,17 @@ std::string job_journal_key(std::string_view app, std::int64_t tenant, std::stri
 std::string stream_journal_key(std::string_view app, std::int64_t tenant, std::string_view resource) {
   return fmt::format("stream/{}/{}/{}", app, tenant, resource);
 }
+std::string stream_name(const v1::Sync& sync) {
+  return sync.mode() == v1::report ? sync.resource() + "/" + report_name(sync.report()) : sync.resource();
+}
+std::string report_name(const v1::Report& report) {
+  std::string out;
+  servicetitan::append_key_part(out, report.category());
+  return out + "/" + std::to_string(report.id());
+}
+std::string stream_journal_key(const v1::Command& command) {
+  return stream_journal_key(command.app(), command.tenant(), stream_name(command.sync()));
+}
 std::string tenant_journal_key(std::string_view app, std::int64_t tenant) { return fmt::format("tenant/{}/{}", app, tenant); }
 std::string lane_journal_key(std::int32_t partition) { return fmt::format("lane/{}", partition); }
 

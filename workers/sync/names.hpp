@@ -5,6 +5,7 @@
 
 #include "config/config.hpp"
 #include "servicetitan/catalogue.hpp"
+#include "stsync/v1/command.pb.h"
 
 namespace stsync::sync {
 
@@ -14,6 +15,11 @@ std::string tenant_key(std::string_view app, std::int64_t tenant);
 // Keys of the journal.
 std::string job_journal_key(std::string_view app, std::int64_t tenant, std::string_view id);
 std::string stream_journal_key(std::string_view app, std::int64_t tenant, std::string_view resource);
+/// The stream that a job reads: its resource, or "reporting.reports/operations/17": a report each.
+std::string stream_name(const v1::Sync& sync);
+/// "operations/17"
+std::string report_name(const v1::Report& report);
+std::string stream_journal_key(const v1::Command& command);
 std::string tenant_journal_key(std::string_view app, std::int64_t tenant);
 std::string lane_journal_key(std::int32_t partition);
 
