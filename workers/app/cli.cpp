@@ -35,7 +35,6 @@ void add_sync(CLI::App& app, Options& o, int& exit) {
   auto* cmd = app.add_subcommand("sync", "Ask for resources of a tenant to be synced");
   add_config(*cmd, o.sync.config);
   cmd->add_option("--resource,-r", o.sync.resources, "Resource, or a pattern such as 'jpm.*' (repeatable, or with commas)")
-      ->required()
       ->delimiter(',')
       ->take_all();
   cmd->add_option("--app", o.sync.app, "App; may be left out when there is one");
@@ -49,6 +48,11 @@ void add_sync(CLI::App& app, Options& o, int& exit) {
   cmd->add_option("--from", o.sync.from, "Start of a window, inclusive: 2026-01-02 or 2026-01-02T03:04:05Z");
   cmd->add_option("--to", o.sync.to, "End of a window, exclusive");
   cmd->add_option("--ids", o.sync.ids, "Single rows, of one resource (mode ids): 12,34")->delimiter(',')->take_all();
+  cmd->add_option("--report", o.sync.report,
+                  "Rows of a report instead of a resource: CATEGORY/ID, as reporting.category-reports has them");
+  cmd->add_option("--param", o.sync.parameters,
+                  "Parameter of the report (repeatable): From=2026-01-01; JSON is sent as it is, a name given twice as an array")
+      ->take_all();
   cmd->add_option("--id", o.sync.id, "Id of the command and its job (one resource only); made up when left out");
   cmd->add_flag("--wait,-w", o.sync.wait, "Follow the jobs to their end and exit by their outcome");
   cmd->callback([&] { exit = run_sync(o.sync); });

@@ -33,6 +33,8 @@ struct SyncOptions {
   std::string mode = "incremental";
   std::string priority = "normal";
   std::string from, to;
+  std::string report;                   ///< CATEGORY/ID
+  std::vector<std::string> parameters;  ///< NAME=VALUE
   std::string id;
   bool wait = false;
 };

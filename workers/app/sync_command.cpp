@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "app/follow.hpp"
@@ -24,6 +26,36 @@ core::Result<void> fill_window(const SyncOptions& o, v1::Sync& sync) {
   return {};
 }
 
+/// "operations/17" and "From=2026-01-01", "Ids=[1,2]".
+core::Result<void> fill_report(const SyncOptions& o, v1::Sync& sync) {
+  if (o.report.empty())
+    return o.parameters.empty() ? core::Result<void>{} : core::fail(core::ErrorKind::bad_data, "--param: only with --report");
+  const auto slash = o.report.rfind('/');
+  const auto id = core::parse_int(o.report.substr(std::min(slash, o.report.size() - 1) + 1));
+  if (slash == std::string::npos || slash == 0 || !id)
+    return core::fail(core::ErrorKind::bad_data, fmt::format("--report: '{}' is not CATEGORY/ID such as operations/17", o.report));
+  auto& report = *sync.mutable_report();
+  report.set_category(o.report.substr(0, slash));
+  report.set_id(*id);
+  for (const auto& text : o.parameters) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return core::fail(core::ErrorKind::bad_data, fmt::format("--param: '{}' is not NAME=VALUE", text));
+    auto& parameter = *report.add_parameters();
+    parameter.set_name(text.substr(0, equals));
+    parameter.set_value(text.substr(equals + 1));
+  }
+  return {};
+}
+
+/// What is wrong with the options taken together.
+const char* misuse(const SyncOptions& o) {
+  if (o.report.empty() == o.resources.empty()) return "one of --resource and --report is needed";
+  if (!o.report.empty() && (!o.ids.empty() || !o.from.empty() || !o.to.empty() || o.mode != "incremental"))
+    return "--report: goes with none of --mode, --ids, --from and --to; the report's own parameters are given by --param";
+  return nullptr;
+}
+
 core::Result<std::vector<std::string>> expand(const servicetitan::Catalogue& catalogue, const std::vector<std::string>& patterns) {
   std::vector<std::string> out;
   for (const auto& pattern : patterns) {
@@ -44,6 +76,10 @@ core::Result<std::vector<std::string>> expand(const servicetitan::Catalogue& cat
 }  // namespace
 
 int run_sync(const SyncOptions& o) {
+  if (const auto* problem = misuse(o); problem != nullptr) {
+    complain(problem);
+    return Exit::usage;
+  }
   const auto setup = load_setup(o.config);
   if (!setup) return Exit::bad_config;
   const auto who = choose_tenant(setup->config, o.app, o.tenant);
@@ -51,7 +87,7 @@ int run_sync(const SyncOptions& o) {
     complain(who.error().message());
     return exit_code(who.error());
   }
-  const auto resources = expand(setup->catalogue, o.resources);
+  const auto resources = expand(setup->catalogue, o.report.empty() ? o.resources : std::vector<std::string>{"reporting.reports"});
   if (!resources) {
     complain(resources.error().message());
     return exit_code(resources.error());
@@ -64,7 +100,7 @@ int run_sync(const SyncOptions& o) {
     complain("--ids: of one resource");
     return Exit::usage;
   }
-  const auto mode_name = o.ids.empty() ? o.mode : "ids";
+  const auto mode_name = !o.report.empty() ? "report" : o.ids.empty() ? o.mode : "ids";
   auto rng = core::Rng::from_system();
   std::vector<v1::Command> commands;
   for (const auto& resource : *resources) {
@@ -81,8 +117,10 @@ int run_sync(const SyncOptions& o) {
     sync.set_mode(mode);
     sync.set_priority(priority);
     sync.mutable_ids()->Assign(o.ids.begin(), o.ids.end());
-    if (auto ok = fill_window(o, sync); !ok) {
-      complain(ok.error().message());
+    auto filled = fill_window(o, sync);
+    if (filled) filled = fill_report(o, sync);
+    if (!filled) {
+      complain(filled.error().message());
       return Exit::usage;
     }
   }

@@ -125,8 +125,9 @@ void count_fetch(const Call& call, const std::string& page) {
 void note_answer(const Call& call, std::string_view bytes, std::size_t row) {
   auto parameters = call.places;
   parameters.insert(parameters.end(), call.query.begin(), call.query.end());
-  const auto tenant = std::to_string(call.store().tenant());
-  const auto key = tenant + ":" + record_key(call.endpoint.key, bytes, parameters, row);
+  auto prefix = std::to_string(call.store().tenant()) + ":";
+  if (call.endpoint.role == Role::report) prefix += record_key("$report_category+$reportId", {}, call.places, 0) + ":";
+  const auto key = prefix + record_key(call.endpoint.key, bytes, parameters, row);
   auto& records = call.world.answered[{call.store().tenant(), call.endpoint.resource->name}];
   if (records.size() < kMaxFetchKeys || records.contains(key)) records[key] = record_hash(key, bytes);
 }

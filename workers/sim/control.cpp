@@ -98,7 +98,8 @@ ServerResponse stats(const World& world) {
   for (const auto& [tenant, s] : world.tenants) {
     json.begin_object().key("app").text("acme").key("tenant").number(tenant).key("calls").number(s.calls).key("ok").number(s.ok);
     json.key("refused_429").number(s.refused).key("max_calls_in_one_second");
-    json.number(std::uint64_t{s.quota.max_calls_in_one_second()}).end_object();
+    json.number(std::uint64_t{s.quota.max_calls_in_one_second()});
+    json.key("report_runs_held").number(std::uint64_t{s.reports.under_way()}).end_object();
   }
   json.end_array().key("resources").begin_object();
   for (const auto& [name, calls] : world.resource_calls) json.key(name).number(calls);

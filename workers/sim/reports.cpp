@@ -52,6 +52,17 @@ void append_cell(std::string& out, std::size_t column, std::uint64_t row, Draw& 
   }
 }
 
+/// The row as whoever reads reports is to publish it.
+std::string row_object(std::uint64_t seed, std::uint64_t row, bool swapped) {
+  std::string out;
+  for (const auto column : order_of(swapped)) {
+    Draw draw(mix(mix(seed, row), std::uint64_t{column}));
+    out += fmt::format(R"({}"{}":)", out.empty() ? "{" : ",", kColumns[column].name);
+    append_cell(out, column, row, draw);
+  }
+  return out += '}';
+}
+
 /// The names of the parameters that a request gives; nothing when there are none to read.
 std::optional<std::set<std::string>> given_parameters(const std::string& body) {
   const auto members = codec::json_members(body);
@@ -90,6 +101,7 @@ std::string render(const Call& call) {
   for (auto row = begin; row < end; ++row) {
     if (row > begin) out += ',';
     append_report_row(out, seed, row, call.tenant.reports.swapped);
+    note_answer(call, row_object(seed, row, call.tenant.reports.swapped), row);
   }
   return out += "]}";
 }

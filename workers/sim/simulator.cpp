@@ -194,6 +194,7 @@ class LocalSimulator final : public Simulator {
   std::string app_key() const override { return service_->world().accounts.app_key(); }
   std::vector<TenantAccess> tenants() const override { return service_->world().accounts.tenants(); }
   double requests_per_second() const override { return service_->world().options.requests_per_second; }
+  int reports_per_minute() const override { return static_cast<int>(std::clamp(service_->world().options.time_scale, 1.0, 60.0)); }
   std::vector<Truth> truth(const std::string& resource) const override {
     std::vector<Truth> out;
     for (auto* tenant : service_->world().find_tenants(0))

@@ -54,7 +54,8 @@ struct Truth {
 ///   now
 ///                        from each resource's export feed, else its list, else the children of all parents. Of resources whose
 ///                        records follow from the question (periods, single ids): what was answered
-///   GET  /__sim/stats    {token_calls, unauthorized, tenants: [{app, tenant, calls, ok, refused_429, max_calls_in_one_second}],
+///   GET  /__sim/stats    {token_calls, unauthorized, tenants: [{app, tenant, calls, ok, refused_429, max_calls_in_one_second,
+///                        report_runs_held}],
 ///                        resources: {name: calls}}
 ///   GET  /__sim/fetches  [{tenant, resource, requests, distinct, repeated: [{page, count}]}]: pages answered with data; a page is
 ///                        an export's `from`, a list's window, ids and page number
@@ -77,6 +78,7 @@ class Simulator {
   virtual std::string app_key() const = 0;
   virtual std::vector<TenantAccess> tenants() const = 0;
   virtual double requests_per_second() const = 0;  ///< of the quota; 0: none
+  virtual int reports_per_minute() const = 0;      ///< runs of one report
   /// Of every resource with rows. The first call renders and hashes all of them, about 2 s a million.
   virtual std::vector<Truth> truth(const std::string& resource = {}) const = 0;
   virtual boost::asio::awaitable<void> stop() = 0;
