@@ -116,6 +116,7 @@ class Job final : public servicetitan::CallObserver {
   void count_calls();
   void tell(v1::StatusEvent::Type type, const core::Error* why, std::string_view stage, const std::string& note = {});
   boost::asio::awaitable<JobEnd> end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const core::Error* why, JobEnd result);
+  servicetitan::LostCursor lost_cursor() const;
   bool goes_on(const core::Error& why) const;
   v1::JobState successor(const core::Error& why) const;
   void add_successor(Contribution& c, const v1::JobState& next, const core::Error& why) const;
