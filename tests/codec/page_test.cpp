@@ -105,6 +105,19 @@ TEST(CutPage, OneObjectOrOneValueIsOneRecord) {
   EXPECT_FALSE(cut_page("", {.shape = BodyShape::value}));
 }
 
+TEST(CutPage, AFileIsOneRecordWhateverItHolds) {
+  for (const std::string& body :
+       {std::string("\xff\0{", 3), std::string("null"), std::string(R"({"tenantId":7})"), std::string()}) {
+    const RecordFields fields{.shape = BodyShape::file, .tenant = 1001};
+    for (const auto& page : {cut_page(body, fields).value(),
+                             cut_large_page(core::Body(body), fields, 1, [](Record&) { return core::Result<void>(); }).value()}) {
+      ASSERT_EQ(page.records.size(), 1u);
+      EXPECT_EQ(page.records[0].bytes.in(body), body);
+      EXPECT_EQ(page.records[0].size, body.size());
+    }
+  }
+}
+
 TEST(CutPage, FieldsMayStandInsideAnother) {
   const std::string text =
       R"({"data":[{"id":1,"leadCall":{"x":{"id":3},"id":2,"modifiedOn":"t"}},{"leadCall":null},{"leadCall":[2]}]})";

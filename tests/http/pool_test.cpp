@@ -57,6 +57,19 @@ TEST_F(PoolTest, AConnectionTheServerClosedIsStale) {
   EXPECT_FALSE(fresh.stale) << "it was never used before";
 }
 
+TEST_F(PoolTest, HostsThatOthersNameAreReachedAtPublicAddressesOnly) {
+  ScriptedServer peer(loop, {{.answers = {kOk}}});
+  const auto c = client({.ca_file = {}, .public_only = true});
+  for (const char* host : {"127.0.0.1", "localhost", "2130706433", "::1", "::ffff:127.0.0.1"}) {
+    auto origin = peer.origin();
+    origin.host = host;
+    const auto seen = look_at(*c, origin);
+    ASSERT_FALSE(seen.response) << host;
+    EXPECT_EQ(seen.response.error().kind(), ErrorKind::protocol) << host;
+  }
+  EXPECT_EQ(peer.accepted(), 0u);
+}
+
 TEST_F(PoolTest, AnAnswerThatBeganIsNotStale) {
   ScriptedServer peer(loop, {{.answers = {kOk, "HTTP/1.1 200 OK\r\nContent-"}}});
   const auto c = client();

@@ -106,7 +106,7 @@ struct ApiTest : ::testing::Test {
   stsync::test::VirtualClock clock{loop};
   core::Rng rng{5};
   config::Config config = two_tenants();
-  std::map<std::string, std::unique_ptr<http::Client>> clients;
+  std::map<std::string, std::unique_ptr<http::Client>> clients, storage;
   test::Vendor* vendor = nullptr;
   test::TokenDesk desk;
   tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
@@ -114,7 +114,7 @@ struct ApiTest : ::testing::Test {
   telemetry::Metrics metrics{true};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};
-  Api api{{clock, rng, config, clients, tokens, limiter, metrics, helpers, large_helpers, spool}};
+  Api api{{clock, rng, config, clients, storage, tokens, limiter, metrics, helpers, large_helpers, spool}};
   core::TaskGroup tasks{loop.get_executor(), clock};
   core::StopSource stop;
   int page_size = 0;

@@ -56,13 +56,16 @@ TEST(Catalogue, EveryEntryMakesSense) {
 }
 
 TEST(Catalogue, EveryResourceCanBeReadInSomeMode) {
-  for (const auto& [name, r] : built_in().all()) {
-    const bool file = std::any_of(r.endpoints.begin(), r.endpoints.end(), [](const auto& e) { return e.shape == Shape::binary; });
-    if (name == "reporting.reports" || file) continue;  // described, not read yet
-    v1::Sync all, by_id;
+  for (auto [name, r] : built_in().all()) {
+    v1::Sync all, by_id, report;
     by_id.set_mode(v1::ids);
+    report.set_mode(v1::report);
+    if (r.has_files())
+      EXPECT_FALSE(check_mode(built_in(), r, all) || check_mode(built_in(), r, by_id)) << name << ": off by default";
+    r.files = r.has_files();
+    if (check_mode(built_in(), r, report)) continue;
     const auto planned = plan({built_in(), r, all, {}, kNow, kNow});
-    EXPECT_TRUE(planned || check_mode(r, by_id)) << name;
+    EXPECT_TRUE(planned || check_mode(built_in(), r, by_id)) << name;
     if (!planned) continue;
     EXPECT_FALSE(planned->why.empty());
     const auto crawl = make_crawl(built_in(), r, planned->start, all).value();
@@ -139,6 +142,12 @@ TEST(Catalogue, BadOverridesAreAllReportedWithTheirPlace) {
       {"resources: {jpm.jobs: {key: \"a b\"}}\n", "expected fields, $parameters, #row or #hash"},
       {"resources: {jpm.jobbs: {title: x}}\n",
        "over.yaml:1:13: resources.jpm.jobbs: it has no endpoint (no such resource is built in); did you mean 'jpm.jobs'?"},
+      {"resources: {crm.leads: {files: true}}\n", "over.yaml:1:32: resources.crm.leads.files: its records are no files"},
+      {"resources: {crm.leads: {max_file: 1MiB}}\n", "resources.crm.leads.max_file: its records are no files"},
+      {"resources: {pricebook.images: {files: true, max_file: 1GiB}}\n",
+       "max_file: found '1GiB', expected a size (64KiB, 16MiB, 2GiB) from 1KiB to 15MiB"},
+      {"resources: {pricebook.images: {files: true, hash_fields: [a]}}\n",
+       "hash_fields: its records are files, they have no fields"},
       {"resources: {crm.leads: {drop_fields: [a..b]}}\n",
        "over.yaml:1:39: resources.crm.leads.drop_fields[0]: found 'a..b', expected a path of names"},
       {"resources: {crm.leads: {drop_fields: [a, id]}}\n",

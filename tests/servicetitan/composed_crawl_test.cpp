@@ -340,11 +340,13 @@ TEST(PlanTest, AWindowIsNeverOpenIntoTheFuture) {
 TEST(PlanTest, SaysWhatCannotBeRead) {
   v1::Sync sync;
   sync.set_mode(v1::window);
-  EXPECT_THAT(check_mode(*catalogue().find("jpm.project-types"), sync).error().message(),
+  EXPECT_THAT(check_mode(catalogue(), *catalogue().find("jpm.project-types"), sync).error().message(),
               HasSubstr("jpm.project-types cannot be read in mode window: its list has no modified window"));
   sync.set_mode(v1::full);
-  EXPECT_THAT(check_mode(*catalogue().find("scheduling-pro.router-sessions"), sync).error().message(), HasSubstr("it needs ids"));
-  EXPECT_THAT(check_mode(*catalogue().find("telecom.call-recordings"), sync).error().message(), HasSubstr("a later version"));
+  EXPECT_THAT(check_mode(catalogue(), *catalogue().find("scheduling-pro.router-sessions"), sync).error().message(),
+              HasSubstr("it needs ids"));
+  EXPECT_THAT(check_mode(catalogue(), *catalogue().find("telecom.call-recordings"), sync).error().message(),
+              HasSubstr("files: true"));
 }
 
 }  // namespace

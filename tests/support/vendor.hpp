@@ -55,7 +55,9 @@ class Vendor final : public http::Client {
       if (stop.stop_requested() || co_await signal->wait_until(vendor_.clock.now() + pause) == core::Wake::notified)
         co_return core::fail(core::ErrorKind::cancelled, "stopped");
       if (stale()) co_return core::fail(core::ErrorKind::network, "closed");
-      co_return vendor_.answer(request);
+      auto response = vendor_.answer(request);
+      if (response && response->body.size() > limits.max_body) co_return core::fail(core::ErrorKind::too_large, "above its limit");
+      co_return response;
     }
     bool reused() const noexcept override { return !fresh_; }
     bool stale() const noexcept override { return !fresh_ && vendor_.all_stale; }

@@ -25,6 +25,9 @@ struct VendorWorld : World {
     vendor = owned.get();
     vendor->answer = [this](const http::Request& request) { return answer(request); };
     clients["integration"] = std::move(owned);
+    owned = std::make_unique<servicetitan::test::Vendor>(clock);
+    elsewhere = owned.get();
+    storage["integration"] = std::move(owned);
     pages = &api;
   }
   ~VendorWorld() {
@@ -59,16 +62,17 @@ struct VendorWorld : World {
 
   std::function<core::Result<http::Response>(const http::Request&)> answer = [this](const auto& request) { return good(request); };
   servicetitan::test::Vendor* vendor = nullptr;
+  servicetitan::test::Vendor* elsewhere = nullptr;  ///< the storage of files
   servicetitan::test::TokenDesk desk;
 
  private:
-  std::map<std::string, std::unique_ptr<http::Client>> clients;
+  std::map<std::string, std::unique_ptr<http::Client>> clients, storage;
   tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
   limits::Limiter limiter{clock};
   telemetry::Metrics metrics{false};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};
-  servicetitan::Api api{{clock, rng, config, clients, tokens, limiter, metrics, helpers, large_helpers, spool}};
+  servicetitan::Api api{{clock, rng, config, clients, storage, tokens, limiter, metrics, helpers, large_helpers, spool}};
   core::TaskGroup closing{loop.get_executor(), clock};
   Memory read_;
 };

@@ -20,12 +20,12 @@ using servicetitan::Role;
 
 constexpr v1::Mode kModes[] = {v1::full, v1::incremental, v1::window, v1::ids, v1::report};
 
-std::vector<std::string> modes_of(const Resource& r) {
+std::vector<std::string> modes_of(const servicetitan::Catalogue& catalogue, const Resource& r) {
   std::vector<std::string> out;
   for (const auto mode : kModes) {
     v1::Sync sync;
     sync.set_mode(mode);
-    if (servicetitan::check_mode(r, sync)) out.push_back(v1::Mode_Name(mode));
+    if (servicetitan::check_mode(catalogue, r, sync)) out.push_back(v1::Mode_Name(mode));
   }
   return out;
 }
@@ -124,7 +124,7 @@ void write_json(Writer& w, const Setup& setup, const Resource& r) {
   Object out(w);
   out.text("resource", r.name);
   out.text("title", r.title);
-  out.texts("modes", modes_of(r));
+  out.texts("modes", modes_of(setup.catalogue, r));
   out.text("topic", topic_of(setup, r));
   out.text("key", r.key.text());
   out.flag("key_names_resource", sync::shares_topic(setup.config, setup.catalogue, r));
@@ -132,6 +132,8 @@ void write_json(Writer& w, const Setup& setup, const Resource& r) {
   if (r.look_back.count() > 0) out.text("look_back", config::format_duration(r.look_back));
   out.texts("drop_fields", r.drop_fields);
   out.texts("hash_fields", r.hash_fields);
+  out.flag("files", r.files);
+  if (r.has_files()) out.number("max_file", static_cast<int>(r.max_file), 0);
   out.flag("modified_nullable", r.modified_nullable);
   out.flag("explicit", !r.in_patterns());
   out.text("first_spec", r.first_spec);
@@ -178,11 +180,14 @@ void show(const Setup& setup, const Resource& r) {
   if (!r.drop_fields.empty()) line("drops", joined(r.drop_fields));
   if (!r.hash_fields.empty()) line("hashes", joined(r.hash_fields));
   if (r.look_back.count() > 0) line("", fmt::format("an incremental looks back {}", config::format_duration(r.look_back)));
-  line("modes", joined(modes_of(r)));
+  line("modes", joined(modes_of(catalogue, r)));
   line("full", choice(catalogue, r, v1::full));
   line("ids", choice(catalogue, r, v1::ids));
   for (const auto& e : r.endpoints) show(e);
   for (const auto& quirk : r.quirks) line("note", quirk);
+  if (r.has_files())
+    line("note", r.files ? fmt::format("files of up to {}", config::format_size(r.max_file))
+                         : "its records are files: read only with 'files: true' in catalogue.overrides");
   if (!r.in_patterns()) line("note", "patterns such as " + r.api + ".* leave it out: it must be named");
 }
 

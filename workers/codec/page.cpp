@@ -305,6 +305,15 @@ class PageCutter {
   const OnRecord* on_record_ = nullptr;
 };
 
+core::Result<Page> whole(std::string_view file) {
+  if (file.size() > kMaxPage) return core::fail(ErrorKind::too_large, "a file of more than 4 GiB");
+  Page page;
+  page.bare = true;
+  const auto size = static_cast<std::uint32_t>(file.size());
+  page.records.push_back({.bytes = {0, size}, .key = {}, .modified = {}, .size = size});
+  return page;
+}
+
 struct TextHandler : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, TextHandler> {
   std::string text;
   bool Default() { return false; }
@@ -317,11 +326,13 @@ struct TextHandler : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, TextHandler
 }  // namespace
 
 core::Result<Page> cut_page(std::string_view body, const RecordFields& fields, std::size_t max_records) {
+  if (fields.shape == BodyShape::file) return whole(body);
   return PageCutter(body, fields, max_records).run();
 }
 
 core::Result<Page> cut_large_page(const core::Body& body, const RecordFields& fields, std::size_t max_records,
                                   const OnRecord& on_record) {
+  if (fields.shape == BodyShape::file) return whole(body.view());
   return PageCutter(body.view(), fields, max_records).run(body, on_record);
 }
 

@@ -52,6 +52,7 @@ enum class BodyShape {
   rows,    ///< an envelope with "data", or a bare array
   object,  ///< one record: the object itself
   value,   ///< one record: any JSON value
+  file,    ///< one record: the body, whatever it is
 };
 
 /// Paths of the two record fields to look for: "id", "leadCall.id"; empty: not wanted.
@@ -75,7 +76,7 @@ inline constexpr std::size_t kLongestName = 256;
 /// kMaxDepth, has rows that are not objects (or do not fit their columns), is not of the shape asked for, or repeats an envelope
 /// member it uses. A bare array is a page with data and without an envelope: some lists answer one or the other. `tenant_mismatch`
 /// where the envelope or a row has a number `tenantId` that is not fields.tenant. `too_large` for bodies of more than kMaxPage
-/// bytes and for more than `max_records`. Any thread.
+/// bytes and for more than `max_records`. A file is not looked into. Any thread.
 core::Result<Page> cut_page(std::string_view body, const RecordFields& fields, std::size_t max_records = SIZE_MAX);
 
 inline constexpr std::size_t kMaxPage = 0xffffffff;  ///< bytes: what a Slice can tell

@@ -67,6 +67,7 @@ struct ClientOptions {
   core::Duration max_idle = std::chrono::seconds(30);           ///< an idle connection is dropped after this
   std::size_t max_connections_per_origin = 64;                  ///< further callers wait
   std::string user_agent = "stsync";
+  bool public_only = false;  ///< only public addresses are connected to: for hosts that others name
 };
 
 /// Keep-alive pool of HTTP/1.1 connections. TLS 1.2 or later, host name verified, no redirects, no cookies, no compression of

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "http/public_address.hpp"
 #include "http/tls.hpp"
 
 namespace stsync::http {
@@ -148,8 +149,10 @@ asio::awaitable<core::Result<std::unique_ptr<Transport>>> Pool::dial(Origin orig
 /// it is not routed) must not keep us from the next.
 asio::awaitable<core::Result<void>> Pool::connect(std::unique_ptr<Transport>& transport, Origin origin, core::StopToken stop) {
   const auto deadline = steady_in(options_.connect_timeout);
-  const auto addresses = co_await names_.resolve(origin.host, options_.connect_timeout, stop);
+  auto addresses = co_await names_.resolve(origin.host, options_.connect_timeout, stop);
   if (!addresses) co_return fail(addresses.error());
+  if (options_.public_only) std::erase_if(*addresses, [](const auto& address) { return !is_public(address); });
+  if (addresses->empty()) co_return fail(ErrorKind::protocol, "no public address, not connected to (" + origin.text() + ")");
   core::Error error(ErrorKind::timeout, "no time is left to connect (" + origin.text() + ")");
   const auto count = std::min(addresses->size(), kMaxAddresses);
   for (std::size_t i = 0; i < count && !stop.stop_requested(); ++i) {

@@ -7,6 +7,7 @@
 #include "codec/gzip.hpp"
 #include "core/text.hpp"
 #include "servicetitan/page_sizer.hpp"
+#include "servicetitan/storage.hpp"
 
 namespace stsync::servicetitan {
 
@@ -51,6 +52,18 @@ std::string fill_path(std::string path, std::int64_t tenant, const Parameters& p
 /// The same page would take too long again; whoever asked can ask for a smaller one.
 bool asks_for_too_much(const Request& request, const core::Error& error) {
   return PageSizer::can_shrink(request.page_size) && took_too_long(error);
+}
+
+/// Whether this is an answer, and no refusal.
+bool answers(const Request& request, int status) {
+  if (request.turn) return status == kUnderWay || status == kGivenBack;
+  return request.wants_file() && status == kElsewhere;
+}
+
+/// A body above its limit says nothing of the others where it is a file.
+core::Error as_file(const Request& request, core::Error error) {
+  if (!request.wants_file() || error.kind() != ErrorKind::too_large) return error;
+  return {ErrorKind::too_large, fmt::format("a file of more than {} bytes", request.max_file)};
 }
 
 }  // namespace
@@ -113,8 +126,41 @@ boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account
   auto wire = make_request(account, request);
   if (!wire) co_return core::fail(wire.error());
   auto response = co_await call(account, request, std::move(*wire), log, stop);
-  if (!response) co_return core::fail(with_advice(std::move(response.error()), *request.resource, *request.endpoint));
-  co_return co_await read(request, std::move(*response));
+  if (response && request.wants_file() && response->status == kElsewhere)
+    response = co_await download(account, request, std::move(*response), stop);
+  if (!response)
+    co_return core::fail(with_advice(as_file(request, std::move(response.error())), *request.resource, *request.endpoint));
+  auto page = co_await read(request, std::move(*response));
+  if (!page) co_return core::fail(as_file(request, std::move(page.error())));
+  co_return page;
+}
+
+/// A file from where the API says that it lies, once and without our credentials. It is no call of the API, so it needs no permit.
+boost::asio::awaitable<Result<http::Response>> Api::download(tokens::Account account, const Request& wanted,
+                                                             http::Response redirect, core::StopToken stop) {
+  const auto& environment = p_.config.find_tenant(account.app, account.tenant)->environment;
+  const auto api = http::parse_url(p_.config.environments.at(environment).api_url);
+  if (!api) co_return core::fail(api.error());
+  const auto url = storage_url(redirect, api->origin);
+  if (!url) co_return core::fail(url.error());
+  auto& client = *(url->origin == api->origin ? p_.clients : p_.storage).at(environment);
+  for (bool fresh : {false, true}) {
+    auto connection = co_await client.connect(url->origin, fresh, stop);
+    if (!connection) co_return core::fail(connection.error());
+    http::Request request{.method = "GET", .target = url->target, .headers = {{"Accept", "*/*"}}, .body = {}};
+    auto response = co_await (*connection)->exchange(std::move(request), exchange_limits(wanted), stop);
+    if (!response && !fresh && (*connection)->stale()) continue;
+    if (!response) co_return response;
+    if (auto error = error_of_storage(*response, p_.clock.wall_now())) co_return core::fail(std::move(*error));
+    co_return response;
+  }
+  co_return core::fail(ErrorKind::network, "the storage of files closes every connection before it answers");
+}
+
+http::ExchangeLimits Api::exchange_limits(const Request& request) const {
+  return {.max_body = request.wants_file() ? std::min(limits_.max_body, request.max_file) : limits_.max_body,
+          .spool = &p_.spool,
+          .in_memory = limits_.in_memory};
 }
 
 /// Connection first, then the permit, then at once the call: what is paced is what the vendor counts. The token is looked at
@@ -146,9 +192,7 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
     const auto start = p_.clock.now();
     ++log.calls;
     log.sent = p_.clock.wall_now();
-    auto response =
-        co_await (*connection)
-            ->exchange(std::move(copy), {.max_body = limits_.max_body, .spool = &p_.spool, .in_memory = limits_.in_memory}, stop);
+    auto response = co_await (*connection)->exchange(std::move(copy), exchange_limits(wanted), stop);
     const auto seconds = std::chrono::duration<double>(p_.clock.now() - start).count();
     p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, response ? response->status : 0, seconds);
     if (!response) {
@@ -161,7 +205,7 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
     inflate_refusal(*response);
     auto error =
         error_of_status(response->status, response->body, http::find_header(response->headers, "Retry-After"), vendors_now);
-    if (!error || (wanted.turn && (response->status == kUnderWay || response->status == kGivenBack))) {
+    if (!error || answers(wanted, response->status)) {
       bucket.answered();
       co_return std::move(*response);
     }
@@ -185,17 +229,20 @@ boost::asio::awaitable<Result<FetchedPage>> Api::read(const Request& request, ht
   // Results of runs are said to be gzip files, whatever their headers say; no JSON begins like one.
   if (request.turn && response.body.starts_with("\x1f\x8b") && http::find_header(response.headers, "Content-Encoding") == nullptr)
     response.headers.emplace_back("Content-Encoding", "gzip");
+  auto limits = limits_;
+  limits.max_body = exchange_limits(request).max_body;
+  limits.in_memory = std::min(limits.in_memory, limits.max_body);
   const bool small = response.body.size() < kInlineBody && http::find_header(response.headers, "Content-Encoding") == nullptr;
   std::optional<Result<FetchedPage>> page;
   if (small) {
-    page = read_page(response, fields, limits_);
+    page = read_page(response, fields, limits);
   } else if (!response.spooled) {
-    auto job = [&response, fields = fields, limits = limits_] { return read_page(response, fields, limits); };
+    auto job = [&response, fields = fields, limits] { return read_page(response, fields, limits); };
     page = co_await core::run_on(p_.helpers.executor(), std::move(job));
   }
   if (page && *page) (*page)->status = status;
   if (page) co_return std::move(*page);
-  auto job = [response = std::move(response), fields = fields, limits = limits_, spool = &p_.spool]() mutable {
+  auto job = [response = std::move(response), fields = fields, limits, spool = &p_.spool]() mutable {
     return read_large_page(std::move(response), fields, limits, *spool);
   };
   co_return co_await core::run_on(p_.large_helpers.executor(), std::move(job));
@@ -215,7 +262,8 @@ Result<http::Request> Api::make_request(const tokens::Account& account, const Re
     request.target += separator + http::percent_encode(name) + "=" + http::percent_encode(value);
     separator = '&';
   }
-  request.headers = {{"Accept", "application/json"}, {"Accept-Encoding", "gzip"}, {"ST-App-Key", key->reveal()}};
+  request.headers = {{"Accept", wanted.wants_file() ? "*/*" : "application/json"}, {"ST-App-Key", key->reveal()}};
+  if (!wanted.wants_file()) request.headers.emplace_back("Accept-Encoding", "gzip");
   if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   return request;
 }

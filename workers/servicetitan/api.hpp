@@ -28,6 +28,7 @@ class Api final : public PageSource {
     core::Rng& rng;
     const config::Config& config;
     const std::map<std::string, std::unique_ptr<http::Client>>& clients;  ///< by environment
+    const std::map<std::string, std::unique_ptr<http::Client>>& storage;  ///< the same, for files that lie elsewhere
     tokens::Tokens& tokens;
     limits::Limiter& limiter;
     telemetry::Metrics& metrics;
@@ -49,6 +50,9 @@ class Api final : public PageSource {
                                                             CallObserver& observer, core::StopToken stop);
   boost::asio::awaitable<core::Result<http::Response>> call(tokens::Account account, const Request& wanted, http::Request request,
                                                             CallLog& log, core::StopToken stop);
+  boost::asio::awaitable<core::Result<http::Response>> download(tokens::Account account, const Request& wanted,
+                                                                http::Response redirect, core::StopToken stop);
+  http::ExchangeLimits exchange_limits(const Request& request) const;
   boost::asio::awaitable<core::Result<FetchedPage>> read(const Request& request, http::Response response);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   core::Result<http::Request> make_request(const tokens::Account& account, const Request& request) const;

@@ -37,6 +37,8 @@ struct Request {
   int page_size = 0;  ///< rows asked for; 0: that cannot be chosen. A page that takes too long is then asked for in a smaller size
   std::string method{}, path{};  ///< where they are not the endpoint's
   std::optional<Turn> turn{};    ///< reports
+  std::size_t max_file = 0;      ///< bytes that a file may have
+  bool wants_file() const { return endpoint->shape == Shape::binary; }
 };
 
 /// An answer of the API, checked and cut.
@@ -55,7 +57,8 @@ struct Step {
   bool done = false;                   ///< the crawl is complete with this page
   bool snapshot = false;               ///< with `done`: exactly the rows of one moment are published, and they were `rows`
   std::int64_t rows = 0;
-  std::string note;  ///< what the user should hear although nothing failed
+  std::optional<core::Error> left_out{};  ///< why the one record of this answer cannot be published
+  std::string note;                       ///< what the user should hear although nothing failed
 };
 
 /// Rows outside [from, to) are not published (milliseconds UTC; 0 and max: open).

@@ -69,6 +69,9 @@ const config::Table<CatalogueFile>& catalogue_table() {
     entry.texts("hash_fields", &Entry::hash_fields, "Fields that are replaced by a hash, see catalogue.hash_key_file.");
     entry.duration("look_back", &Entry::look_back, {}, kLongest,
                    "An incremental begins this long before its watermark: rows that came in late are read, others again.");
+    entry.boolean("files", &Entry::files, "Whether its files are read: recordings, attachments, images.");
+    entry.size("max_file", &Entry::max_file, 1024, kLargestFile,
+               "A larger file, or one that its topic does not take, is left out: a dead letter names it.");
     entry.boolean("modified_nullable", &Entry::modified_nullable, "Whether that field may be null.");
     entry.boolean("explicit", &Entry::explicit_only, "Patterns such as jpm.* leave it out.");
     entry.text("specs", &Entry::specs, "First and last date of the vendor's specification that has it.",
@@ -146,6 +149,8 @@ Resource make_resource(const Entry& e) {
     r.modified.clear();
   r.topic = e.topic;
   r.look_back = e.look_back;
+  r.files = e.files;
+  r.max_file = e.max_file;
   r.drop_fields = e.drop_fields;
   r.hash_fields = e.hash_fields;
   r.modified_nullable = e.modified_nullable;

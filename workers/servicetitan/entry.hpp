@@ -12,6 +12,8 @@ namespace stsync::servicetitan {
 
 // A resource as the catalogue's files write it; entries of later files change those of earlier ones field by field.
 
+inline constexpr std::uint64_t kLargestFile = 15ull << 20;  ///< bytes; with its key and headers it must fit in one message
+
 struct PeriodEntry {
   std::string begin, end;
   core::Duration step{}, back{}, ahead{}, again{};
@@ -28,7 +30,8 @@ struct EndpointEntry {
 
 struct Entry {
   std::string name, title, specs, key = "id", modified = "modifiedOn", topic;
-  bool modified_nullable = false, explicit_only = false;
+  bool modified_nullable = false, explicit_only = false, files = false;
+  std::uint64_t max_file = kLargestFile;
   core::Duration look_back{};
   std::vector<std::string> quirks, drop_fields, hash_fields;
   std::optional<EndpointEntry> export_feed, list, children, get, report;

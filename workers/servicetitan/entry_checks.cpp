@@ -55,6 +55,7 @@ class EntryChecks {
     if (!any) return no_endpoint(e, at);
     check_look_back(e, at + ".look_back");
     check_fields(e, at);
+    check_files(e, at);
   }
 
   /// Most likely a name that was meant to be one of the built-in ones.
@@ -77,6 +78,19 @@ class EntryChecks {
     if (e.export_feed || source == nullptr || (!source->modified_filter && !source->period))
       error(at, fmt::format("{} is not read by windows of time, there is nothing to look back at",
                             e.export_feed ? "an export feed" : "this resource"));
+  }
+
+  /// What is said of files wants a resource that has some, and files have no fields.
+  void check_files(const Entry& e, const std::string& at) {
+    const auto is_file = [&e](const auto& endpoint) {
+      const auto& [role, member] = endpoint;
+      return e.*member && shape_of(role, *(e.*member)) == Shape::binary;
+    };
+    const bool has = std::any_of(std::begin(kEndpoints), std::end(kEndpoints), is_file);
+    if (!has && e.files) error(at + ".files", "its records are no files");
+    if (!has && e.max_file != Entry().max_file) error(at + ".max_file", "its records are no files");
+    for (const auto& [list, name] : {std::pair(&e.drop_fields, "drop_fields"), std::pair(&e.hash_fields, "hash_fields")})
+      if (has && !list->empty()) error(at + "." + name, "its records are files, they have no fields");
   }
 
   /// Fields to drop or to hash: what steers stsync, or makes the key that readers see, must stay.

@@ -44,10 +44,16 @@ class IdsCrawl final : public Crawl {
   }
 
   core::Result<Step> on_refusal(const core::Error& error) override {
-    if (!inner_ || error.kind() != ErrorKind::not_found) return core::fail(error);
-    state_.set_missing(state_.missing() + 1);
-    Step step;
-    end_id(step);
+    if (!inner_) return core::fail(error);
+    auto step = inner_->on_refusal(error);
+    if (!step) {
+      if (error.kind() != ErrorKind::not_found) return step;
+      state_.set_missing(state_.missing() + 1);
+      step = Step{};
+    } else if (!step->done) {
+      return step;
+    }
+    end_id(*step);
     return step;
   }
 

@@ -14,7 +14,8 @@ class OnceCrawl final : public Crawl {
 
   core::Result<Step> on_page(const PageView& view) override {
     const auto shape = target_.endpoint->shape;
-    const bool rows = shape != Shape::object && shape != Shape::scalar && shape != Shape::binary;
+    const bool file = shape == Shape::binary;
+    const bool rows = shape != Shape::object && shape != Shape::scalar && !file;
     if (rows && !view.page.has_data) return core::fail(ErrorKind::malformed, "the answer lacks data");
     if (view.page.has_more.in(view.body) == "true")
       return core::fail(ErrorKind::bad_data,
@@ -22,9 +23,19 @@ class OnceCrawl final : public Crawl {
     auto step = target_.step();
     for (std::uint32_t i = 0; i < view.page.records.size(); ++i)
       // A scalar that is null says that there is nothing.
-      if (rows || view.page.records[i].bytes.in(view.body) != "null") step.publish.push_back(i);
+      if (rows || file || view.page.records[i].bytes.in(view.body) != "null") step.publish.push_back(i);
     step.rows = static_cast<std::int64_t>(step.publish.size());
     step.done = step.snapshot = true;
+    state_.set_done(true);
+    return step;
+  }
+
+  /// A file that is too large is left out; the others are not its fault.
+  core::Result<Step> on_refusal(const core::Error& error) override {
+    if (error.kind() != ErrorKind::too_large || target_.endpoint->shape != Shape::binary) return core::fail(error);
+    auto step = target_.step();
+    step.left_out = error;
+    step.done = true;
     state_.set_done(true);
     return step;
   }

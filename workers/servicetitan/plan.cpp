@@ -29,6 +29,18 @@ const Endpoint* by_id(const Resource& r) {
 
 bool has_window(const Endpoint& e) { return e.role == Role::export_feed || e.modified_filter || e.period.has_value(); }
 
+/// What the parents of a child are read from.
+const Endpoint* parents_source(const Resource& parent) {
+  const auto* list = parent.endpoint(Role::list);
+  const auto* source = list != nullptr && !list->ids_only ? list : parent.endpoint(Role::children);
+  return source != nullptr ? source : parent.source();
+}
+
+/// Files do not change, and come with a change of their parents: they alone are read of the parents that changed.
+bool has_parents_window(const Catalogue& catalogue, const Endpoint& e) {
+  return e.shape == Shape::binary && e.role == Role::children && parents_source(*catalogue.find(e.parent))->modified_filter;
+}
+
 const char* why_source(const Endpoint& e) {
   switch (e.role) {
     case Role::export_feed:
@@ -52,11 +64,11 @@ v1::CrawlState begin_fanout(const Catalogue& catalogue, const Endpoint& e, std::
   fanout.set_from_ms(from_ms);
   fanout.set_to_ms(to_ms);
   const auto& parent = *catalogue.find(e.parent);
+  const auto* source = parents_source(parent);
   // Of the parents every row counts, whenever it changed: a window would lose the children of those that left it.
-  const auto* list = parent.endpoint(Role::list);
-  const auto* source = list != nullptr && !list->ids_only ? list : parent.endpoint(Role::children);
-  if (source == nullptr) source = parent.source();
-  if (source->role == Role::children) {
+  if (has_parents_window(catalogue, e)) {
+    *fanout.mutable_parents() = begin_all(parent, *source, from_ms, to_ms);
+  } else if (source->role == Role::children) {
     *fanout.mutable_parents() = begin_fanout(catalogue, *source, 0, to_ms);
   } else if (source->role == Role::export_feed) {
     fanout.mutable_parents()->mutable_feed();
@@ -110,7 +122,7 @@ Plan plan_report(const PlanInput& in) {
 
 }  // namespace
 
-Result<void> check_mode(const Resource& r, const v1::Sync& sync) {
+Result<void> check_mode(const Catalogue& catalogue, const Resource& r, const v1::Sync& sync) {
   const auto mode = sync.mode();
   const auto refuse = [&](std::string_view why) {
     return core::fail(ErrorKind::unsupported, fmt::format("{} cannot be read in mode {}: {}", r.name, name_of(mode), why));
@@ -120,10 +132,12 @@ Result<void> check_mode(const Resource& r, const v1::Sync& sync) {
   if (mode == v1::report) return report ? Result<void>{} : refuse("it is no report");
   if (report && source == nullptr) return refuse("reports have a mode of their own");
   const auto* used = mode == v1::ids ? by_id(r) : source;
-  if (used != nullptr && used->shape == Shape::binary) return refuse("files come with a later version");
+  if (used != nullptr && used->shape == Shape::binary && !r.files)
+    return refuse("its files are read only where catalogue.overrides says so (files: true)");
   if (mode == v1::ids) return by_id(r) != nullptr ? Result<void>{} : refuse("the vendor gives no row by id");
   if (source == nullptr) return refuse("it needs ids");
-  if (mode == v1::window && !has_window(*source)) return refuse("its list has no modified window");
+  if (mode == v1::window && !has_window(*source) && !has_parents_window(catalogue, *source))
+    return refuse("its list has no modified window");
   return {};
 }
 
@@ -176,7 +190,7 @@ v1::CrawlState begin_all(const Resource& resource, const Endpoint& e, std::int64
 }
 
 Result<Plan> plan(const PlanInput& in) {
-  if (auto ok = check_mode(in.resource, in.sync); !ok) return core::fail(ok.error());
+  if (auto ok = check_mode(in.catalogue, in.resource, in.sync); !ok) return core::fail(ok.error());
   if (in.sync.mode() == v1::ids) return plan_ids(in);
   if (in.sync.mode() == v1::report) return plan_report(in);
   const auto& e = *in.resource.source();

@@ -45,6 +45,6 @@ v1::CrawlState begin_all(const Resource& resource, const Endpoint& endpoint, std
 std::unique_ptr<Crawl> make_unit(Target target, const v1::CrawlState& state);
 
 /// Whether a job of this mode could be planned at all; for refusing commands early.
-core::Result<void> check_mode(const Resource& resource, const v1::Sync& sync);
+core::Result<void> check_mode(const Catalogue& catalogue, const Resource& resource, const v1::Sync& sync);
 
 }  // namespace stsync::servicetitan

@@ -52,6 +52,10 @@ const Endpoint* Resource::endpoint(Role role) const noexcept {
   return at == endpoints.end() ? nullptr : &*at;
 }
 
+bool Resource::has_files() const noexcept {
+  return std::any_of(endpoints.begin(), endpoints.end(), [](const Endpoint& e) { return e.shape == Shape::binary; });
+}
+
 const Endpoint* Resource::source() const noexcept {
   if (const auto* feed = endpoint(Role::export_feed)) return feed;
   if (const auto* rows = endpoint(Role::list); rows != nullptr && !rows->ids_only) return rows;

@@ -88,6 +88,8 @@ struct Resource {
   std::string topic;           ///< of its records, with placeholders, instead of kafka.topics.records; empty: that
   core::Duration look_back{};  ///< how long before its watermark an incremental begins
   std::vector<std::string> drop_fields, hash_fields;  ///< paths of codec::Redactor: records are published without them
+  bool files = false;          ///< whether its files are read at all, where it has some: they are large and cost a call each
+  std::uint64_t max_file = 0;  ///< bytes; larger ones are left out
   std::string first_spec, last_spec;
   std::vector<std::string> quirks;
   std::vector<Endpoint> endpoints;  ///< at most one of a role
@@ -95,6 +97,8 @@ struct Resource {
   const Endpoint* endpoint(Role role) const noexcept;
   /// What reads all rows: the export feed, else the list, else the children of every parent; nullptr: they have to be named.
   const Endpoint* source() const noexcept;
+  /// Whether its records are files.
+  bool has_files() const noexcept;
   /// Whether patterns ("jpm.*") mean it too: not what costs a call for every parent.
   bool in_patterns() const noexcept { return !explicit_only && source() != nullptr && source()->role != Role::children; }
 };

@@ -8,6 +8,7 @@ namespace {
 codec::BodyShape body_shape(Shape shape) {
   if (shape == Shape::object) return codec::BodyShape::object;
   if (shape == Shape::scalar) return codec::BodyShape::value;
+  if (shape == Shape::binary) return codec::BodyShape::file;
   return codec::BodyShape::rows;
 }
 

@@ -82,7 +82,7 @@ Truth World::truth_of(const TenantWorld& tenant, const Resource& resource, Rows*
     if (rows != nullptr) rows->emplace_back(key, hash.hex());
   };
   const auto* source = resource.source();
-  if (source == nullptr || answers_for_period(*source)) {
+  if (source == nullptr || answers_for_period(*source) || source->shape == Shape::binary) {
     for (const auto& [key, hash] : answered[{id, resource.name}]) add(key, hash);
     out.hash = sum.hex();
     return out;

@@ -169,6 +169,7 @@ ServerResponse answer_file(const Call& call) {
   }
   response.content_type = "application/octet-stream";
   response.body = file_bytes(seed);
+  note_answer(call, response.body);
   return response;
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kMaxIds = 5000;
 constexpr std::size_t kMaxIdBytes = 300;
+constexpr std::size_t kMaxPathBytes = 512;
 constexpr int kMaxParameters = 500;
 constexpr std::size_t kMaxNameBytes = 200;
 
@@ -65,11 +66,20 @@ bool valid_record_id(std::string_view id) {
                      [](unsigned char ch) { return ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' && ch != '\\'; });
 }
 
-std::optional<Reject> check_ids(const v1::Command& c) {
+/// Files are named by paths, which may be anything that people call files.
+bool valid_file_path(std::string_view path) {
+  return !path.empty() && path.size() <= kMaxPathBytes &&
+         std::none_of(path.begin(), path.end(), [](unsigned char ch) { return ch < ' ' || ch == 0x7f; });
+}
+
+std::optional<Reject> check_ids(const v1::Command& c, const servicetitan::Resource& resource) {
   const auto& ids = c.sync().ids();
+  const auto* get = resource.endpoint(servicetitan::Role::get);
+  const bool paths = get != nullptr && get->shape == servicetitan::Shape::binary && servicetitan::places_of(get->path).empty();
+  const auto valid = paths ? valid_file_path : valid_record_id;
   if (ids.empty() || ids.size() > kMaxIds) return reject(c, "bad_ids", fmt::format("mode ids needs 1 to {} ids", kMaxIds));
   for (const auto& id : ids)
-    if (!valid_record_id(id)) return reject(c, "bad_ids", fmt::format("'{}' is no id", core::printable(id, 80)));
+    if (!valid(id)) return reject(c, "bad_ids", fmt::format("'{}' is no id", core::printable(id, 80)));
   return std::nullopt;
 }
 
@@ -109,7 +119,7 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
       break;
     case v1::ids:
       if (windowed) return reject(c, "bad_window", "from and to belong to mode window");
-      if (auto bad = check_ids(c)) return bad;
+      if (auto bad = check_ids(c, *resource)) return bad;
       break;
     case v1::report:
       if (windowed) return reject(c, "bad_window", "from and to belong to mode window");
@@ -119,7 +129,7 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
   }
   if ((s.ids_size() > 0 && s.mode() != v1::ids) || (s.has_report() && s.mode() != v1::report))
     return reject(c, "bad_command", "ids and report belong to modes of their own");
-  if (auto ok = servicetitan::check_mode(*resource, s); !ok) return reject(c, "unsupported_mode", ok.error().message());
+  if (auto ok = servicetitan::check_mode(catalogue, *resource, s); !ok) return reject(c, "unsupported_mode", ok.error().message());
   return s.mode() == v1::report ? check_report(c) : std::nullopt;
 }
 

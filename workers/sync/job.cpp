@@ -37,6 +37,8 @@ std::size_t memory_of(const FetchedPage& page) {
 }
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
 constexpr std::size_t kRecordOverhead = 512;
+/// Of a file.
+constexpr std::size_t kLongestKey = 2048;
 
 RecordOrigin make_origin(const JobContext& context, const servicetitan::Resource& resource, const tokens::Account& account,
                          const v1::Command& command) {
@@ -49,11 +51,25 @@ RecordOrigin make_origin(const JobContext& context, const servicetitan::Resource
           config.cloudevents ? "com.servicetitan." + resource.name : ""};
 }
 
-/// A refusal may mean something to the crawl: a parent that is gone, a sort that is not known. Any other failure does not, unless
-/// it is of a call that may fail.
+/// The most bytes of a file that its topic takes as a record.
+std::size_t most_of_file(const servicetitan::Resource& resource, std::size_t record_limit) {
+  const auto room = record_limit - std::min(record_limit, kRecordOverhead + kLongestKey);
+  return std::min(static_cast<std::size_t>(resource.max_file), room);
+}
+
+/// A refusal may mean something to the crawl: a parent that is gone, a sort that is not known, a file that is too large. Any other
+/// failure does not, unless it is of a call that may fail.
 bool ends_job(const servicetitan::Request& request, const Error& e) {
   if (request.turn && request.turn->may_fail) return e.kind() == ErrorKind::cancelled;
+  if (request.wants_file() && e.kind() == ErrorKind::too_large) return false;
   return e.kind() != ErrorKind::not_found && e.kind() != ErrorKind::bad_request;
+}
+
+/// An incremental list whose watermark is newer than what has settled.
+bool nothing_to_do(const v1::CrawlState& crawl) {
+  if (crawl.has_list()) return crawl.list().from_ms() >= crawl.list().to_ms();
+  if (crawl.has_fanout() && crawl.fanout().has_parents()) return nothing_to_do(crawl.fanout().parents());
+  return crawl.has_period() && crawl.period().begin_ms() >= crawl.period().end_ms();
 }
 
 }  // namespace
@@ -153,8 +169,8 @@ std::optional<Error> Job::begin() {
   if (mode == v1::report)
     pace_.emplace(context_.config.find_app(account_.app)->limits.reports_per_minute,
                   context_.memory.stream(stream_).report_run_ms());
-  // Single rows may come from another endpoint, with other fields; a report tells its columns itself.
-  if (mode != v1::ids && mode != v1::report)
+  // Single rows may come from another endpoint, with other fields; a report tells its columns itself; files have none.
+  if (mode != v1::ids && mode != v1::report && !resource_->has_files())
     drift_.emplace(context_.memory.stream(stream_), state_.command().id(), state_.counts().pages() == 0);
   state_.set_phase(v1::JobState::running);
   if (!waiting) return std::nullopt;
@@ -188,15 +204,8 @@ bool Job::close_window_earlier() {
   return !make_crawl();  // as the one before was
 }
 
-/// An incremental list whose watermark is newer than what has settled.
-bool Job::nothing_to_do() const {
-  const auto& crawl = state_.crawl();
-  if (crawl.has_list()) return crawl.list().from_ms() >= crawl.list().to_ms();
-  return crawl.has_period() && crawl.period().begin_ms() >= crawl.period().end_ms();
-}
-
 boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
-  if (nothing_to_do()) {
+  if (nothing_to_do(state_.crawl())) {
     auto keep = co_await end(v1::JobState::completed, v1::StatusEvent::completed, nullptr, JobEnd::finished);
     co_return keep == JobEnd::finished ? std::nullopt : std::optional(Error(ErrorKind::cancelled, "stopped"));
   }
@@ -208,6 +217,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     request.fields.redactor = redactor_;
     request.fields.names = drift_.has_value();
     request.fields.tenant = account_.tenant;
+    if (request.wants_file()) request.max_file = most_of_file(*resource_, context_.record_topic(origin_.topic).record_limit);
     if (request.turn)
       if (auto error = co_await take_turn(request)) co_return co_await after_pages(*error);
     auto page = co_await fetch(request, memory);
@@ -308,6 +318,7 @@ boost::asio::awaitable<std::optional<Error>> Job::after_pages(Error why) {
 void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory) {
   Contribution c;
   const bool first = state_.counts().pages() == 0;
+  if (step.left_out) leave_out(c, step);
   if (step.page) {
     add_records(c, page, step);
     state_.mutable_counts()->set_pages(state_.counts().pages() + 1);
@@ -374,6 +385,20 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
     metrics.records(app, resource, static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(bytes));
     metrics.pages(app, resource, 1);
   };
+}
+
+/// Nothing is published of a record that cannot be: a dead letter names it.
+void Job::leave_out(Contribution& c, const Step& step) {
+  auto key = origin_.key_prefix;
+  step.key->append(key, {}, {}, 0, step.context);
+  c.messages.push_back(dead_letter_message(
+      context_.config.kafka.topics.dlq,
+      {key, {}, origin_.topic, -1, -1, "publish", std::string(core::to_string(step.left_out->kind())), step.left_out->message()}));
+  state_.mutable_counts()->set_dead_letters(state_.counts().dead_letters() + 1);
+  context_.metrics.dead_letter(core::to_string(step.left_out->kind()));
+  telemetry::log(
+      telemetry::Level::warn, "file_left_out", step.left_out->message(),
+      {{"job", state_.command().id()}, {"app", account_.app}, {"tenant", account_.tenant}, {"resource", name_}, {"key", key}});
 }
 
 /// Tells readers of every partition that they have seen exactly what there is.

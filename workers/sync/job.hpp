@@ -90,7 +90,6 @@ class Job final : public servicetitan::CallObserver {
   std::optional<core::Error> make_redactor();
   std::optional<core::Error> make_crawl();
   core::Result<servicetitan::Plan> make_plan() const;
-  bool nothing_to_do() const;
   std::int64_t settled_ms() const;
   bool close_window_earlier();
   servicetitan::PageSizer& sizer_of(const servicetitan::Endpoint& endpoint);
@@ -109,6 +108,7 @@ class Job final : public servicetitan::CallObserver {
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
+  void leave_out(Contribution& c, const servicetitan::Step& step);
   void add_marker(Contribution& c, const servicetitan::Step& step);
   void add_stream(Contribution& c, bool done);
   bool add_drift(Contribution& c, v1::StreamState& stream, bool done);

@@ -98,7 +98,8 @@ boost::asio::awaitable<Result<void>> Worker::run(core::StopToken stop) {
   }
   ended_.request_stop();
   co_await tokens_->close();
-  for (auto& [name, client] : clients_) co_await client->close();
+  for (auto* clients : {&clients_, &storage_})
+    for (auto& [name, client] : *clients) co_await client->close();
   co_await server_->stop(1s);
   co_await tasks_.join();
   if (failure_) co_return core::fail(*failure_);
@@ -119,8 +120,8 @@ boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
           telemetry::log_rarely(Level::error, "token_" + std::string(outcome), 10, "no token",
                                 {{"app", a.app}, {"tenant", a.tenant}});
       });
-  api_ = std::make_unique<servicetitan::Api>(
-      servicetitan::Api::Parts{clock_, rng_, config_, clients_, *tokens_, limiter_, metrics_, helpers_, large_helpers_, spool_});
+  api_ = std::make_unique<servicetitan::Api>(servicetitan::Api::Parts{clock_, rng_, config_, clients_, storage_, *tokens_, limiter_,
+                                                                      metrics_, helpers_, large_helpers_, spool_});
   for (const auto& app : config_.apps) metrics_.quota(app.name, app.limits.requests_per_second);
   if (auto ok = co_await find_topics(stop); !ok) co_return ok;
   if (auto ok = make_consumer(); !ok) co_return ok;
@@ -151,6 +152,9 @@ Result<void> Worker::make_clients() {
     auto client = http::make_client(loop_, clock_, {.ca_file = environment.ca_file});
     if (!client) return core::fail(client.error().within("setting up environment " + name));
     clients_[name] = std::move(*client);
+    auto storage = http::make_client(loop_, clock_, {.ca_file = environment.ca_file, .public_only = true});
+    if (!storage) return core::fail(storage.error().within("setting up environment " + name));
+    storage_[name] = std::move(*storage);
   }
   return {};
 }

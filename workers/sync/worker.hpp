@@ -69,7 +69,7 @@ class Worker final : public kafka::GroupListener {
   core::ThreadPool large_helpers_;
   core::Spool spool_;
   core::ThreadPool admin_thread_;
-  std::map<std::string, std::unique_ptr<http::Client>> clients_;
+  std::map<std::string, std::unique_ptr<http::Client>> clients_, storage_;
   std::unique_ptr<tokens::HttpTokenSource> token_source_;
   std::unique_ptr<tokens::Tokens> tokens_;
   limits::Limiter limiter_;
