@@ -329,6 +329,63 @@ TEST(PlanTest, RowsThatMayLackATimeOfChangeAreAllReadOnceADay) {
   EXPECT_TRUE(full.start.list().created()) << "rows without a time of change match no modified window";
 }
 
+/// Rows by id: created, and perhaps changed since.
+struct Dated {
+  std::int64_t created = 0;
+  std::optional<std::int64_t> modified;
+};
+/// A list that filters by both times. `null_matches`: a row without a time of change is in every window of modification.
+Server dated_list(const std::map<std::int64_t, Dated>& rows, bool null_matches) {
+  return [&rows, null_matches](const Request& r) -> core::Result<std::string> {
+    std::map<std::string, std::string> q(r.query.begin(), r.query.end());
+    const auto bound = [&](const char* name, std::int64_t otherwise) {
+      return q.contains(name) ? core::parse_utc(q[name])->time_since_epoch().count() : otherwise;
+    };
+    const auto text = [](std::int64_t ms) { return '"' + core::format_utc(core::WallTime(std::chrono::milliseconds(ms))) + '"'; };
+    const bool by_change = q.contains("modifiedOnOrAfter") || q.contains("modifiedBefore");
+    std::vector<std::string> found;
+    for (const auto& [id, row] : rows) {
+      if (row.created < bound("createdOnOrAfter", 0) || row.created >= bound("createdBefore", INT64_MAX)) continue;
+      if (by_change && !row.modified && !null_matches) continue;
+      if (row.modified && (*row.modified < bound("modifiedOnOrAfter", 0) || *row.modified >= bound("modifiedBefore", INT64_MAX)))
+        continue;
+      found.push_back(fmt::format(R"({{"id":{},"createdOn":{},"modifiedOn":{}}})", id, text(row.created),
+                                  row.modified ? text(*row.modified) : "null"));
+    }
+    return answer_rows(found, r.query);
+  };
+}
+
+TEST(UndatedCrawl, AnIncrementalPublishesRowsWithoutATimeOfChangeTooAndNoneTwice) {
+  for (std::uint64_t seed = 0; seed < stsync::test::seeds(300); ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    const auto from = kNow - kDay;
+    v1::StreamState stream;
+    stream.set_watermark_ms(from);
+    stream.set_full_ms(from);
+    std::map<std::int64_t, Dated> rows;
+    std::map<std::string, int> expected;
+    const bool null_matches = random() % 4 == 0;
+    for (int i = 0, count = static_cast<int>(random() % 60); i < count; ++i) {
+      Dated row{from - kDay + static_cast<std::int64_t>(random() % (3 * kDay)), {}};
+      if (random() % 2 == 0) row.modified = row.created + static_cast<std::int64_t>(random() % kDay);
+      rows[i + 1] = row;
+      const auto in = [&](std::int64_t t) { return t >= from && t < kNow; };
+      if (row.modified ? in(*row.modified) : null_matches || in(row.created)) expected[std::to_string(i + 1)] = 1;
+    }
+    for (const char* resource : {"accounting.ap-bills", "accounting.bank-deposits"}) {
+      const auto plan = planned(resource, {}, stream);
+      ASSERT_TRUE(plan.start.list().undated());
+      auto server = dated_list(rows, null_matches);
+      const auto got = read(resource, plan.start, {}, server, [&] { return random() % 10 == 0; });
+      ASSERT_FALSE(got.error) << got.error->message();
+      EXPECT_EQ(got.keys, expected) << resource;
+      EXPECT_EQ(got.stream.watermark_ms(), kNow);
+    }
+  }
+}
+
 TEST(PlanTest, AWindowIsNeverOpenIntoTheFuture) {
   v1::Sync sync;
   sync.set_mode(v1::window);

@@ -112,6 +112,9 @@ std::unique_ptr<Crawl> make_cursor_guard(std::unique_ptr<Crawl> inner, Target ta
 /// List inside a closed window, backward over a total order or by splitting (design 5).
 std::unique_ptr<Crawl> make_list_crawl(Target target, const v1::ListState& state);
 
+/// The same in two windows: by modification, then by creation for the rows that lack a time of change.
+std::unique_ptr<Crawl> make_undated_crawl(Target target, const v1::ListState& state);
+
 /// List without a window (design 5).
 std::unique_ptr<Crawl> make_snapshot_crawl(Target target, const v1::SnapshotState& state);
 

@@ -200,7 +200,7 @@ Result<Plan> plan(const PlanInput& in) {
   out.why = why_source(e);
   if (out.mode == v1::incremental) {
     const bool has_cursor = feed ? !in.stream.token().empty() : in.stream.watermark_ms() > 0;
-    // Rows without a time of change are found by reading everything now and then.
+    // Rows without a time of change that came in late are found by reading everything now and then.
     const bool overdue = !feed && in.resource.modified_nullable && in.now_ms - in.stream.full_ms() > kDay;
     if (!has_cursor || overdue) out.mode = v1::full;
   }
@@ -220,6 +220,8 @@ Result<Plan> plan(const PlanInput& in) {
     out.start.mutable_period()->set_begin_ms(from / kDay * kDay);
     out.start.mutable_period()->set_end_ms(to);
   }
+  if (out.mode == v1::incremental && out.start.has_list() && in.resource.modified_nullable && e.created_filter)
+    out.start.mutable_list()->set_undated(true);
   out.start.set_role(to_string(e.role));
   if (out.start.has_feed() || out.start.has_list()) *out.start.mutable_guard() = begin_guard(in, e, out.mode);
   return out;
@@ -228,7 +230,8 @@ Result<Plan> plan(const PlanInput& in) {
 std::unique_ptr<Crawl> make_unit(Target target, const v1::CrawlState& state) {
   switch (state.kind_case()) {
     case v1::CrawlState::kList:
-      return make_list_crawl(std::move(target), state.list());
+      return state.list().undated() ? make_undated_crawl(std::move(target), state.list())
+                                    : make_list_crawl(std::move(target), state.list());
     case v1::CrawlState::kSnapshot:
       return make_snapshot_crawl(std::move(target), state.snapshot());
     case v1::CrawlState::kPeriod:
