@@ -20,7 +20,6 @@ using std::chrono::milliseconds;
 
 constexpr std::int16_t kApiEndTxn = 26;
 constexpr milliseconds kRequestTimeout{10'000};
-constexpr int kMaxMessageBytes = 16 << 20;  ///< the topic's own limit is checked before a record gets here
 
 /// What librdkafka's threads tell about the transaction in flight.
 struct Watch {

@@ -50,6 +50,8 @@ struct CommitReport {
 
 /// How much a producer's queue holds before a batch waits for the broker.
 inline constexpr std::size_t kQueueBytes = 32u << 20;
+/// The largest message that is sent to any topic. Whoever makes messages keeps to it, and to the topic's own limit.
+inline constexpr std::size_t kMaxMessageBytes = 16u << 20;
 
 struct TransactionalOptions {
   std::string transactional_id;

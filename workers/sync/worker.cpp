@@ -201,7 +201,9 @@ boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
       const auto limit = config.find("max.message.bytes");
       auto& topic = record_topics_[name];
       topic.partitions = found->at(name).partitions;
-      if (limit != config.end()) topic.record_limit = static_cast<std::size_t>(core::parse_int(limit->second).value_or(1'000'000));
+      if (limit == config.end()) continue;
+      const auto bytes = static_cast<std::size_t>(core::parse_int(limit->second).value_or(1'000'000));
+      topic.record_limit = std::min(bytes, kafka::kMaxMessageBytes);
     }
     co_return Result<void>();
   }
