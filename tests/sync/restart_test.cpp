@@ -96,6 +96,28 @@ TEST(LostCursor, B14_ReadsOnFromTheLatestChangeInTheSameJob) {
   EXPECT_EQ(types_of(events_of(w, "second")).back(), "completed");
 }
 
+/// Asked while the answer is on its way that tells of the loss.
+TEST(LostCursor, AJobThatIsToStopBeginsNothingAnew) {
+  for (const bool cancelled : {true, false}) {
+    World w;
+    read_all_and_forget(w);
+    Life life(w);
+    auto& job = life.start(sync_command(v1::incremental, "second"));
+    w.feed.answer = [&, refuse = w.feed.answer](const std::string& from) {
+      if (from.empty()) cancelled ? job.cancel() : job.pause();
+      return refuse(from);
+    };
+    ASSERT_TRUE(life.run());
+    EXPECT_THAT(types_of(events_of(w, "second")), ElementsAre("started", cancelled ? "cancelled" : "paused"));
+    EXPECT_EQ(w.memory().stream(stream_journal_key("acme", 1001, "jpm.jobs")).token(), "r50");
+    if (cancelled) continue;
+    Life resumed(w);
+    resumed.start(sync_command(v1::incremental, "second"));
+    ASSERT_TRUE(resumed.run());
+    EXPECT_THAT(types_of(events_of(w, "second")), Contains("restarted")) << "it meets the loss again";
+  }
+}
+
 TEST(LostCursor, AJobDoesNotBeginAnewForEver) {
   World w;
   w.feed.answer = [&w](const std::string& from) -> core::Result<std::string> {

@@ -114,7 +114,8 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
   }
   if (error->kind() == ErrorKind::doubt || error->kind() == ErrorKind::fenced || lane_stop.stop_requested())
     co_return JobEnd::lane_stopped;
-  if (error->kind() == ErrorKind::cancelled && asked_) {
+  // What is to stop does not begin anew either.
+  if (asked_ && (error->kind() == ErrorKind::cancelled || goes_on(*error))) {
     co_await say_farewell();
     const bool cancelled = *asked_ == JobEnd::cancelled;
     co_return co_await end(cancelled ? v1::JobState::cancelled : v1::JobState::paused,
