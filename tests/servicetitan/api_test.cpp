@@ -1,131 +1,16 @@
 // One page of the API, repeated until it can be used: what goes out, what is tried again, what is waited for. In virtual time.
-#include "servicetitan/api.hpp"
-
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <boost/asio/io_context.hpp>
 
+#include "api_play.hpp"
 #include "codec/gzip.hpp"
-#include "core/task_group.hpp"
-#include "support/vendor.hpp"
-#include "support/virtual_clock.hpp"
 #include "tokens/http_source.hpp"
 
 namespace stsync::servicetitan {
 namespace {
 
-using boost::asio::awaitable;
-using core::Duration;
-using core::ErrorKind;
-using core::Result;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
-using namespace std::chrono_literals;
-
-constexpr const char* kPage = R"({"hasMore":false,"continueFrom":"x","data":[{"id":1},{"id":2}]})";
-
-Result<http::Response> answer(int status, std::string body, http::Headers headers = {}) {
-  return http::Response{status, std::move(headers), std::move(body)};
-}
-
-struct Watcher final : CallObserver {
-  void throttled(const core::Error&) override { ++throttles; }
-  void retrying(const core::Error&, Duration wait) override { waits.push_back(wait); }
-  bool may_call() override { return leased; }
-  int throttles = 0;
-  std::vector<Duration> waits;
-  bool leased = true;
-};
-
-config::Config two_tenants() {
-  config::Config c;
-  c.worker.page_buffer = 256u << 10;
-  c.worker.max_body = 1u << 20;
-  c.environments["local"] = {"local", "https://api.example:8443", "https://auth.example/connect/token", ""};
-  config::App app;
-  app.name = "acme";
-  app.app_key.value = core::Secret("ak1.secret");
-  app.limits.requests_per_second = 60;
-  for (const std::int64_t id : {1001, 1002}) {
-    config::Tenant tenant;
-    tenant.id = id;
-    tenant.environment = "local";
-    app.tenants.push_back(tenant);
-  }
-  c.apps.push_back(app);
-  return c;
-}
-
-struct ApiTest : ::testing::Test {
-  ApiTest() {
-    auto owned = std::make_unique<test::Vendor>(clock);
-    vendor = owned.get();
-    vendor->answer = [](const auto&) { return answer(200, kPage); };
-    clients["local"] = std::move(owned);
-    resource.name = "jpm.jobs";
-    Endpoint endpoint;
-    endpoint.role = Role::export_feed;
-    endpoint.path = "/jpm/v2/tenant/{tenant}/export/jobs";
-    resource.endpoints.push_back(std::move(endpoint));
-  }
-  ~ApiTest() override {
-    stop.request_stop();
-    tasks.spawn("close", tokens.close());
-    clock.run_for(10min);
-    EXPECT_TRUE(tasks.running().empty());
-  }
-  awaitable<void> get(Query query) {
-    auto request = Target{&resource, &resource.endpoints.front()}.request();
-    request.query = std::move(query);
-    request.page_size = page_size;
-    result = co_await api.get_page(account, std::move(request), log, watcher, stop.token());
-  }
-  void start(Query query = {}) {
-    result.reset();
-    tasks.spawn("page", get(std::move(query)));
-    clock.run_for(0s);
-  }
-  const Result<FetchedPage>& page(Duration limit = 1h) {
-    start();
-    EXPECT_TRUE(clock.run_until([&] { return result.has_value(); }, limit));
-    return *result;
-  }
-  /// The first answers are these, all others the usual page.
-  void first(std::deque<Result<http::Response>> answers) {
-    vendor->answer = [answers = std::move(answers)](const auto&) mutable {
-      if (answers.empty()) return answer(200, kPage);
-      auto a = std::move(answers.front());
-      answers.pop_front();
-      return a;
-    };
-  }
-  const std::string* sent(std::size_t i, const char* name) { return http::find_header(vendor->seen.at(i).request.headers, name); }
-
-  boost::asio::io_context loop;
-  stsync::test::VirtualClock clock{loop};
-  core::Rng rng{5};
-  config::Config config = two_tenants();
-  std::map<std::string, std::unique_ptr<http::Client>> clients, storage;
-  test::Vendor* vendor = nullptr;
-  test::TokenDesk desk;
-  tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
-  limits::Limiter limiter{clock};
-  telemetry::Metrics metrics{true};
-  core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
-  core::Spool spool{::testing::TempDir()};
-  Api api{{clock, rng, config, clients, storage, tokens, limiter, metrics, helpers, large_helpers, spool}};
-  core::TaskGroup tasks{loop.get_executor(), clock};
-  core::StopSource stop;
-  int page_size = 0;
-  tokens::Account account{"acme", 1001};
-  Resource resource;
-  CallLog log;
-  Watcher watcher;
-  std::optional<Result<FetchedPage>> result;
-};
-
-using VendorFaults = ApiTest;  // numbered as in the list of faults that the project keeps
 
 /// A call about a report: its answers are its caller's business.
 struct ReportCalls : ApiTest {
@@ -265,28 +150,6 @@ TEST_F(ApiTest, ATokenEndpointThatIsDownIsWaitedFor) {
   EXPECT_EQ(desk.fetches, 4);
 }
 
-TEST_F(VendorFaults, B17_ATokenEndpointThatIsDownForTenMinutesEndsNoCall) {
-  EXPECT_TRUE(page());
-  // As bad as it can be: nothing in hand, and what comes back is a page of a proxy.
-  desk.failure = tokens::read_token_answer(200, "<html>maintenance</html>").error();
-  for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
-    rng = core::Rng(seed);
-    clock.run_for(715s);  // the token in hand is being renewed
-    desk.failures = 1'000'000;
-    const auto down = clock.now();
-    while (clock.now() - down < 160s) EXPECT_TRUE(page()), clock.run_for(10s);
-    clock.run_for(10s);  // and has ended
-    vendor->seen.clear();
-    start();
-    clock.run_until(down + 10min);
-    ASSERT_FALSE(result) << "seed " << seed << ": given up after " << (clock.now() - down) / 1s << " s";
-    EXPECT_TRUE(vendor->seen.empty());
-    desk.failures = 0;
-    EXPECT_TRUE(clock.run_until([&] { return result.has_value(); }, 2min));
-    EXPECT_TRUE(*result);
-  }
-}
-
 TEST_F(ApiTest, ARefusedClientCostsNoCallAndSaysWhenToAskAgain) {
   desk.failure = core::Error(ErrorKind::unauthorized, "the token endpoint refuses the client: 400 invalid_client");
   desk.failures = 1000;
@@ -338,28 +201,6 @@ TEST_F(ApiTest, WhatWillFailAgainIsAskedOnce) {
     EXPECT_EQ(refused.error().http_status(), status);
     EXPECT_EQ(vendor->seen.size(), 1u) << status;
   }
-}
-
-TEST_F(VendorFaults, B5_AnAnswerThatCannotBeReadIsAskedForAFewTimes) {
-  for (const char* body : {"", "<html>", R"({"hasMore":false,"data":[1]})", R"({"data":[{"id":1})"}) {
-    vendor->answer = [&](const auto&) { return answer(200, body); };
-    vendor->seen.clear();
-    const auto& bad = page();
-    ASSERT_FALSE(bad) << body;
-    EXPECT_EQ(bad.error().kind(), ErrorKind::malformed);
-    EXPECT_EQ(vendor->seen.size(), 1u + kMaxBadPages);
-  }
-}
-
-TEST_F(VendorFaults, B4_APageThatWasCutIsAskedForAgainWhole) {
-  first({core::fail(ErrorKind::network, "the connection ended while reading the response body")});
-  start({{"from", "token"}});
-  EXPECT_TRUE(clock.run_until([&] { return result.has_value(); }, 1h));
-  ASSERT_TRUE(*result);
-  EXPECT_EQ((*result)->body->view(), kPage);
-  ASSERT_EQ(vendor->seen.size(), 2u);
-  EXPECT_EQ(vendor->seen[0].request.target, vendor->seen[1].request.target);
-  EXPECT_EQ(log.retries, 1);
 }
 
 TEST_F(ApiTest, AConnectionThatWasClosedIsReplacedAtOnce) {
@@ -416,30 +257,6 @@ TEST_F(ApiTest, StopsAtOnceWhateverItWaitsFor) {
   }
 }
 
-TEST_F(VendorFaults, B7_CompressedPagesAreInflatedUpToTheLimit) {
-  const auto compressed = [&](const std::string& text) {
-    vendor->answer = [text](const auto&) { return answer(200, codec::gzip(text), {{"content-encoding", "gzip"}}); };
-    start();
-    clock.run_for(1s);
-    while (!result) loop.restart(), loop.run_one();  // another thread inflates it
-  };
-  compressed(kPage);
-  ASSERT_TRUE(*result) << result->error().message();
-  EXPECT_EQ((*result)->body->view(), kPage);
-  vendor->seen.clear();
-  compressed(R"({"hasMore":false,"data":[{"id":")" + std::string(2u << 20, 'x') + R"("}]})");
-  ASSERT_FALSE(*result);
-  EXPECT_EQ(result->error().kind(), ErrorKind::too_large);
-  EXPECT_EQ(vendor->seen.size(), 1u);
-}
-
-/// Two rows of half a megabyte, an envelope behind them.
-std::string large_page() {
-  const std::string text(500'000, 'x');
-  return R"({"data":[{"id":1,"t":")" + text + R"(","modifiedOn":"2026-01-01T00:00:00Z"},{"t":")" + text +
-         R"(","id":"b\u0061"}],"hasMore":false,"continueFrom":"x"})";
-}
-
 TEST_F(ApiTest, APageThatIsTooLargeForMemoryIsReadFromAFile) {
   const auto text = large_page();
   const auto in_file = [&](const std::string& body) {
@@ -474,55 +291,6 @@ TEST_F(ApiTest, APageThatIsTooLargeForMemoryIsReadFromAFile) {
   EXPECT_EQ(vendor->seen[0].limits.spool, &spool);
 }
 
-TEST_F(VendorFaults, B5_ALargePageIsCheckedAsASmallOne) {
-  const auto text = large_page();
-  for (auto bad : {text.substr(0, text.size() - 1), text + "x", text + text}) {
-    vendor->answer = [&](const auto&) { return answer(200, codec::gzip(bad), {{"Content-Encoding", "gzip"}}); };
-    vendor->seen.clear();
-    start();
-    while (!result) {
-      clock.run_for(10s);
-      loop.restart();
-      loop.run_one_for(10ms);
-    }
-    ASSERT_FALSE(*result);
-    EXPECT_EQ(vendor->seen.size(), bad.size() > 1u << 20 ? 1u : 1u + kMaxBadPages);
-    EXPECT_EQ(result->error().kind(), bad.size() > 1u << 20 ? ErrorKind::too_large : ErrorKind::malformed);
-  }
-}
-
-TEST_F(VendorFaults, B7_WhatCannotBeUnpackedIsNoPage) {
-  const std::string page = kPage;
-  for (const auto& [body, encoding, kind] : std::vector<std::tuple<std::string, const char*, ErrorKind>>{
-           {page, "br", ErrorKind::protocol},
-           {codec::gzip(codec::gzip(page)), "gzip, gzip", ErrorKind::protocol},
-           {codec::gzip(codec::gzip(page)), "gzip", ErrorKind::malformed},
-           {page, "gzip", ErrorKind::malformed},
-           {codec::gzip(page), "identity", ErrorKind::malformed},
-           {codec::gzip(page).substr(0, 30), "gzip", ErrorKind::malformed}}) {
-    vendor->answer = [&](const auto&) { return answer(200, body, {{"Content-Encoding", encoding}}); };
-    vendor->seen.clear();
-    start();
-    while (!result) {
-      clock.run_for(10s);
-      loop.restart();
-      loop.run_one_for(10ms);  // another thread unpacks it
-    }
-    ASSERT_FALSE(*result) << encoding;
-    EXPECT_EQ(result->error().kind(), kind) << encoding << ": " << result->error().message();
-    EXPECT_EQ(vendor->seen.size(), 1u + kMaxBadPages) << encoding;
-  }
-}
-
-TEST_F(VendorFaults, B8_APageAboveTheLimitIsAskedForOnce) {
-  vendor->answer = [](const auto&) { return core::fail(ErrorKind::too_large, "the response body is above its limit"); };
-  const auto& large = page();
-  ASSERT_FALSE(large);
-  EXPECT_EQ(large.error().kind(), ErrorKind::too_large);
-  ASSERT_EQ(vendor->seen.size(), 1u) << "it will not be smaller next time";
-  EXPECT_EQ(vendor->seen[0].limits.max_body, 1u << 20);
-}
-
 TEST_F(ApiTest, ACompressedRefusalIsUnderstood) {
   // Accept-Encoding holds for errors, too.
   const http::Headers gzip{{"Content-Encoding", "gzip"}};
@@ -534,82 +302,6 @@ TEST_F(ApiTest, ACompressedRefusalIsUnderstood) {
   EXPECT_GE(vendor->seen[2].at - vendor->seen[1].at, 20s);
   vendor->answer = [&](const auto&) { return answer(403, codec::gzip(R"({"title":"Scope validation failed"})"), gzip); };
   EXPECT_THAT(page().error().message(), ::testing::StartsWith("HTTP 403: Scope validation failed"));
-}
-
-TEST_F(VendorFaults, B7_AnErrorThatDoesNotInflateIsStillAnError) {
-  const http::Headers gzip{{"Content-Encoding", "gzip"}};
-  for (const auto& body : {std::string("no gzip"), codec::gzip(std::string(10u << 20, 'x'))}) {
-    vendor->answer = [&](const auto&) { return answer(403, body, gzip); };
-    const auto& refused = page();
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().kind(), ErrorKind::forbidden);
-    EXPECT_THAT(refused.error().message(), ::testing::StartsWith("HTTP 403 ("));
-  }
-}
-
-TEST_F(VendorFaults, B18_TimeIsTheVendorsWhereItIsBehind) {
-  const auto after = [&](const char* date) {
-    vendor->answer = [date](const auto&) { return answer(200, kPage, {{"Date", date}}); };
-    EXPECT_TRUE(page());
-    return (clock.wall_now() - api.vendor_now()) / 1s;
-  };
-  // The clock starts at Thu, 01 Jan 2026 00:00:00.
-  EXPECT_EQ(after("Thu, 01 Jan 2026 00:00:00 GMT"), 0) << "a Date is whole seconds";
-  EXPECT_EQ(after("Wed, 31 Dec 2025 23:59:00 GMT"), 59);
-  EXPECT_EQ(after("Thu, 01 Jan 2026 09:00:00 GMT"), 0) << "never ahead of our own";
-  EXPECT_EQ(after("Wed, 31 Dec 2025 23:59:00 GMT"), 59);
-  EXPECT_EQ(after("yesterday"), 59);
-}
-
-TEST_F(VendorFaults, B18_AfterAJumpOfTheWallClockTimeIsTheVendorsAgain) {
-  vendor->answer = [](const auto&) { return answer(200, kPage, {{"Date", "Thu, 01 Jan 2026 00:00:00 GMT"}}); };
-  clock.jump_wall(1h);
-  EXPECT_TRUE(page());
-  EXPECT_EQ((clock.wall_now() - api.vendor_now()) / 1s, 3599);
-  clock.jump_wall(-1h);
-  EXPECT_TRUE(page());
-  EXPECT_EQ((clock.wall_now() - api.vendor_now()) / 1s, 0);
-  EXPECT_EQ(desk.fetches, 1) << "and nobody needs a new token";
-}
-
-TEST_F(VendorFaults, B18_TheDateOfARetryAfterIsOnTheVendorsClock) {
-  for (const auto jump : {Duration(0), Duration(1h), Duration(-2h)}) {
-    clock.jump_wall(jump);
-    vendor->seen.clear();
-    first({answer(429, "", {{"Date", "Thu, 01 Jan 2026 12:00:00 GMT"}, {"Retry-After", "Thu, 01 Jan 2026 12:00:07 GMT"}})});
-    EXPECT_TRUE(page());
-    ASSERT_EQ(vendor->seen.size(), 2u);
-    EXPECT_GE(vendor->seen[1].at - vendor->seen[0].at, 7s);
-    EXPECT_LE(vendor->seen[1].at - vendor->seen[0].at, 8s);
-  }
-}
-
-TEST_F(VendorFaults, B21_NoRedirectIsFollowed) {
-  for (const int status : {301, 302, 303, 307, 308})
-    for (const char* target : {"http://169.254.169.254/latest/meta-data", "https://evil.example/", "/jpm/v2/elsewhere"}) {
-      vendor->answer = [&](const auto&) { return answer(status, kPage, {{"Location", target}}); };
-      vendor->seen.clear();
-      const auto& moved = page();
-      ASSERT_FALSE(moved) << status << " " << target;
-      EXPECT_EQ(moved.error().kind(), ErrorKind::protocol);
-      EXPECT_EQ(moved.error().http_status(), status);
-      for (const auto& call : vendor->seen) EXPECT_EQ(call.request.target, "/jpm/v2/tenant/1001/export/jobs");
-      EXPECT_EQ(vendor->seen.size(), 1u + kMaxBadPages);
-    }
-  EXPECT_THAT(vendor->origins, ElementsAre("https://api.example:8443"));
-}
-
-TEST_F(VendorFaults, B24_NothingButA200IsAPage) {
-  for (const int status : {201, 202, 203, 204, 206, 226, 304})
-    for (const char* body : {kPage, ""}) {
-      vendor->answer = [&](const auto&) { return answer(status, body); };
-      vendor->seen.clear();
-      const auto& odd = page();
-      ASSERT_FALSE(odd) << status;
-      EXPECT_EQ(odd.error().kind(), ErrorKind::protocol) << status;
-      EXPECT_EQ(odd.error().http_status(), status);
-      EXPECT_EQ(vendor->seen.size(), 1u + kMaxBadPages) << status;
-    }
 }
 
 TEST_F(ApiTest, AQuotaBelongsToTheTenantOrTheApp) {
