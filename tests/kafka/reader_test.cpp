@@ -14,6 +14,7 @@ namespace {
 
 using core::ErrorKind;
 using test::Broker;
+using Clock = std::chrono::steady_clock;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -150,6 +151,13 @@ TEST(MockCluster, IsABrokerForTheDemo) {
   Cluster cluster;
   cluster.bootstrap_servers = mock->bootstrap_servers();
   EXPECT_EQ(make_admin(cluster).value()->describe({"t"}, {}, 10s).value().at("t").partitions, 4);
+}
+
+TEST(MockCluster, ForgetsNoCallForASecond) {
+  const auto mock = start_mock_cluster().value();
+  const auto start = Clock::now();
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(mock->create_topic("t" + std::to_string(i), 6));
+  EXPECT_LT(Clock::now() - start, 5s);
 }
 
 }  // namespace
