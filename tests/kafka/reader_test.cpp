@@ -136,6 +136,18 @@ TEST(Admin, DescribesTheTopicsThatExist) {
   EXPECT_EQ(topics->at("st.commands").partitions, 12);
 }
 
+TEST(Admin, DoesNotWaitForAControllerThatIsNotThere) {
+  Broker broker;  // it names a controller that does not exist, and cannot tell settings
+  broker.create("st.journal", 3);
+  const auto admin = make_admin(broker.cluster()).value();
+  const auto start = Clock::now();
+  const auto topics = admin->describe({"st.journal"}, {"cleanup.policy"}, 60s);
+  EXPECT_LT(Clock::now() - start, 30s);
+  ASSERT_TRUE(topics) << topics.error().message();
+  EXPECT_EQ(topics->at("st.journal").partitions, 3);
+  EXPECT_THAT(topics->at("st.journal").config, IsEmpty());
+}
+
 TEST(Admin, SaysThatTheBrokerIsAway) {
   Cluster nobody;
   nobody.bootstrap_servers = "127.0.0.1:1";
