@@ -162,6 +162,7 @@ TEST(MockCluster, IsABrokerForTheDemo) {
   ASSERT_TRUE(mock->create_topic("t", 4));
   Cluster cluster;
   cluster.bootstrap_servers = mock->bootstrap_servers();
+  cluster.properties = mock->client_properties();
   EXPECT_EQ(make_admin(cluster).value()->describe({"t"}, {}, 10s).value().at("t").partitions, 4);
 }
 
