@@ -14,6 +14,7 @@ namespace {
 
 using core::ErrorKind;
 using test::Broker;
+using Clock = std::chrono::steady_clock;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -135,6 +136,18 @@ TEST(Admin, DescribesTheTopicsThatExist) {
   EXPECT_EQ(topics->at("st.commands").partitions, 12);
 }
 
+TEST(Admin, DoesNotWaitForAControllerThatIsNotThere) {
+  Broker broker;  // it names a controller that does not exist, and cannot tell settings
+  broker.create("st.journal", 3);
+  const auto admin = make_admin(broker.cluster()).value();
+  const auto start = Clock::now();
+  const auto topics = admin->describe({"st.journal"}, {"cleanup.policy"}, 60s);
+  EXPECT_LT(Clock::now() - start, 30s);
+  ASSERT_TRUE(topics) << topics.error().message();
+  EXPECT_EQ(topics->at("st.journal").partitions, 3);
+  EXPECT_THAT(topics->at("st.journal").config, IsEmpty());
+}
+
 TEST(Admin, SaysThatTheBrokerIsAway) {
   Cluster nobody;
   nobody.bootstrap_servers = "127.0.0.1:1";
@@ -149,7 +162,15 @@ TEST(MockCluster, IsABrokerForTheDemo) {
   ASSERT_TRUE(mock->create_topic("t", 4));
   Cluster cluster;
   cluster.bootstrap_servers = mock->bootstrap_servers();
+  cluster.properties = mock->client_properties();
   EXPECT_EQ(make_admin(cluster).value()->describe({"t"}, {}, 10s).value().at("t").partitions, 4);
+}
+
+TEST(MockCluster, ForgetsNoCallForASecond) {
+  const auto mock = start_mock_cluster().value();
+  const auto start = Clock::now();
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(mock->create_topic("t" + std::to_string(i), 6));
+  EXPECT_LT(Clock::now() - start, 5s);
 }
 
 }  // namespace

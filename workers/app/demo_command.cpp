@@ -320,8 +320,9 @@ int run_demo(const DemoOptions& options) {
   const Scratch scratch;
   const auto ca = scratch.write("ca.pem", simulator.simulator().ca_pem());
   const auto file = scratch.write("demo.yaml", sim::worker_config(simulator.simulator(), ca, (*broker)->bootstrap_servers()));
-  const auto config = load_config({file, {fmt::format("kafka.partitions={}", kPartitions), "telemetry.listen=127.0.0.1:0"}});
+  auto config = load_config({file, {fmt::format("kafka.partitions={}", kPartitions), "telemetry.listen=127.0.0.1:0"}});
   if (!config) return Exit::internal;
+  config->kafka.properties = (*broker)->client_properties();
   const auto& t = config->kafka.topics;
   for (const auto& name : {t.commands, t.journal}) static_cast<void>((*broker)->create_topic(name, kPartitions));
   for (const auto& name : {t.status, t.usage, t.dlq, t.webhooks}) static_cast<void>((*broker)->create_topic(name, 1));

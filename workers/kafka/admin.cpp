@@ -39,9 +39,10 @@ class ClusterAdmin final : public Admin {
     std::map<std::string, TopicInfo> out;
     for (int i = 0; i < metadata->topic_cnt; ++i)
       if (wanted.contains(metadata->topics[i].topic)) out[metadata->topics[i].topic].partitions = metadata->topics[i].partition_cnt;
+    const auto broker = any_broker(*metadata);
     rd_kafka_metadata_destroy(metadata);
     if (!config_names.empty() && !out.empty())
-      if (auto ok = read_configs(out, config_names, timeout); !ok) return core::fail(ok.error());
+      if (auto ok = read_configs(out, config_names, broker, timeout); !ok) return core::fail(ok.error());
     return out;
   }
 
@@ -82,8 +83,14 @@ class ClusterAdmin final : public Admin {
     return options;
   }
 
+  /// Best the one that has just answered; -1: none is known.
+  static std::int32_t any_broker(const rd_kafka_metadata_t& metadata) {
+    if (metadata.orig_broker_id >= 0 || metadata.broker_cnt == 0) return metadata.orig_broker_id;
+    return metadata.brokers[0].id;
+  }
+
   core::Result<void> read_configs(std::map<std::string, TopicInfo>& topics, const std::vector<std::string>& names,
-                                  milliseconds timeout) {
+                                  std::int32_t broker, milliseconds timeout) {
     std::vector<std::unique_ptr<rd_kafka_ConfigResource_t, Freer<rd_kafka_ConfigResource_destroy>>> owned;
     std::vector<rd_kafka_ConfigResource_t*> list;
     for (const auto& [name, info] : topics) {
@@ -91,6 +98,9 @@ class ClusterAdmin final : public Admin {
       list.push_back(owned.back().get());
     }
     const auto options = admin_options(RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
+    // Every broker can answer. The library would wait for the controller, and a cluster may name one that is not there.
+    std::array<char, 128> why{};
+    if (broker >= 0) rd_kafka_AdminOptions_set_broker(options.get(), broker, why.data(), why.size());
     rd_kafka_DescribeConfigs(client_.get(), list.data(), list.size(), options.get(), queue_.get());
     const EventHandle event(rd_kafka_queue_poll(queue_.get(), static_cast<int>(timeout.count()) + 1000));
     if (!event) return core::fail(ErrorKind::broker, "reading topic settings: no answer");

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@ class MockCluster {
  public:
   virtual ~MockCluster() = default;
   virtual std::string bootstrap_servers() const = 0;
+  /// librdkafka settings (Cluster::properties) with which its clients start and end without needless waits.
+  virtual std::map<std::string, std::string> client_properties() const = 0;
   virtual core::Result<void> create_topic(const std::string& name, int partitions) = 0;
 };
 core::Result<std::unique_ptr<MockCluster>> start_mock_cluster();
