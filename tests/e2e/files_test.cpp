@@ -1,6 +1,7 @@
 // Files of the vendor with the real program and a real Kafka.
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -15,6 +16,7 @@
 namespace stsync::test {
 namespace {
 
+using namespace std::chrono_literals;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Key;
@@ -24,13 +26,13 @@ using ::testing::SizeIs;
 constexpr std::size_t kLargest = 5u << 10;
 
 struct Files : ::testing::Test {
-  Files() {
+  explicit Files(std::size_t records = 30) {
     overrides = testing::TempDir() + fmt::format("stsync-files-{}.yaml", ::getpid());
     std::ofstream(overrides) << "resources:\n"
                                 "  telecom.call-recordings: {files: true, max_file: 5KiB}\n"
                                 "  forms.job-attachment-files: {files: true}\n"
                                 "  pricebook.images: {files: true}\n";
-    stage = std::make_unique<Stage>(StageOptions{.records = 30, .sets = {"catalogue.overrides=" + overrides}});
+    stage = std::make_unique<Stage>(StageOptions{.records = records, .sets = {"catalogue.overrides=" + overrides}});
     worker = stage->start_worker();
   }
   ~Files() override { std::filesystem::remove(overrides); }
@@ -79,6 +81,24 @@ TEST_F(Files, OfEveryParentArePublishedButThoseTooLarge) {
   const auto again = sync("telecom.call-recordings", {});
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(published("telecom.call-recordings"), expected) << "no call has changed since: no file is read again";
+}
+
+struct ManyFiles : Files {
+  ManyFiles() : Files(700) {}
+};
+
+/// More calls than fit the first page of them, so that pages grow and the window is split before the kill.
+TEST_F(ManyFiles, AreThereOnceAfterAKill) {
+  Process sync(stage->command({"sync", "--resource", "telecom.call-recordings", "--mode", "full", "--wait"}));
+  ASSERT_TRUE(sync.wait_for_text("progress", 60s, 4)) << sync.err();
+  worker->signal(SIGKILL);
+  worker->wait(10s);
+  worker = stage->start_worker();
+  EXPECT_EQ(sync.wait(120s), 0) << sync.err();
+  auto expected = truth("telecom.call-recordings");
+  EXPECT_THAT(expected, SizeIs(700));
+  for (const auto& m : stage->read({"st.dlq"})) EXPECT_EQ(expected.erase(*m.key), 1u) << "twice: " << *m.key;
+  EXPECT_EQ(published("telecom.call-recordings"), expected);
 }
 
 TEST_F(Files, LieBehindOtherRowsOrAtTheStorage) {

@@ -75,7 +75,7 @@ Crawled crawl(const ListServer& server, const Resource& resource, v1::ListState 
     }
     failures = 0;
     out.error.reset();
-    if (const auto size = play.resize(); size > 0) crawl->resize(size);
+    if (const auto size = play.resize(); size > 0) crawl->resize(resource.endpoints.front(), size);
     for (const auto i : step->publish) ++out.published[codec::json_int(page.records[i].key.in(body)).value_or(kNameless)];
     if (!step->note.empty()) out.notes.push_back(step->note);
     committed = v1::CrawlState();

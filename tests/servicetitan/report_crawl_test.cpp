@@ -262,7 +262,7 @@ TEST(ReportCrawl, GoesOnInPagesOfAnotherSize) {
     ReportDesk desk;
     Play play(desk);
     while (play.published.empty()) ASSERT_TRUE(play.step());
-    play.crawl->resize(size);
+    play.crawl->resize(*play.crawl->next().endpoint, size);
     ASSERT_TRUE(play.run());
     EXPECT_EQ(play.published, play.all_rows()) << size;
   }

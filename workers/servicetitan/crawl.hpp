@@ -85,8 +85,8 @@ class Crawl {
   virtual std::optional<Request> farewell() const { return std::nullopt; }
   /// It was made: the crawl, if it goes on after all, begins that page anew.
   virtual void said_farewell() {}
-  /// Pages of this many rows from now on, where the size can be asked for.
-  virtual void resize(int /*page_size*/) {}
+  /// Pages of `of` of this many rows from now on, where the size can be asked for.
+  virtual void resize(const Endpoint& /*of*/, int /*page_size*/) {}
 };
 
 /// What a crawl reads: an endpoint, with the parameters that a parent, an id or a stretch of time gives it.

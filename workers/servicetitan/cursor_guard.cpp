@@ -72,7 +72,7 @@ class CursorGuard final : public Crawl {
     if (state_.probe() == v1::GuardState::ahead) stream.set_checked_ms(state_.now_ms());
   }
 
-  void resize(int page_size) override { inner_->resize(page_size); }
+  void resize(const Endpoint& of, int page_size) override { inner_->resize(of, page_size); }
 
  private:
   bool is_feed() const { return target_.endpoint->role == Role::export_feed; }

@@ -42,7 +42,14 @@ class FanoutCrawl final : public Crawl {
     return step;
   }
 
-  void resize(int page_size) override { (child_ ? child_ : parents_)->resize(page_size); }
+  void resize(const Endpoint& of, int page_size) override {
+    if (&of == target_.endpoint) {
+      if (child_) child_->resize(of, page_size);
+      return;
+    }
+    parents_->resize(of, page_size);
+    if (!child_) keep_parents();  // else they are kept when this page of parents is done
+  }
 
   v1::CrawlState state() const override {
     v1::CrawlState out;
@@ -157,10 +164,15 @@ class FanoutCrawl final : public Crawl {
   }
 
   void next_page(Step& step) {
+    keep_parents();
+    step.done = parents_end_;
+  }
+
+  /// The next page of parents is asked for from here.
+  void keep_parents() {
     const auto role = state_.parents().role();
     *state_.mutable_parents() = parents_->state();
     state_.mutable_parents()->set_role(role);
-    step.done = parents_end_;
   }
 
   const Target target_;

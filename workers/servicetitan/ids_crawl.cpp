@@ -57,8 +57,8 @@ class IdsCrawl final : public Crawl {
     return step;
   }
 
-  void resize(int page_size) override {
-    if (inner_) inner_->resize(page_size);
+  void resize(const Endpoint& of, int page_size) override {
+    if (inner_) inner_->resize(of, page_size);
   }
 
   v1::CrawlState state() const override {

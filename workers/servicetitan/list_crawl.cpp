@@ -52,11 +52,11 @@ class ListCrawl final : public Crawl {
   }
 
   /// The offset moves to where a page of the new size holds the last row not read.
-  void resize(int page_size) override {
+  void resize(const Endpoint& of, int page_size) override {
     page_size = std::min(page_size, most_);
     if (page_size == asked_size_) return;
     asked_size_ = page_size;
-    if (bulk_) return bulk_->resize(page_size);
+    if (bulk_) return bulk_->resize(of, page_size);
     if (state_.splitting() || state_.page_size() == 0) return;
     if (state_.located()) return realign(page_size);
     // On the way to the end rows may be stepped over.
@@ -97,6 +97,8 @@ class ListCrawl final : public Crawl {
   v1::CrawlState state() const override {
     v1::CrawlState out;
     *out.mutable_list() = state_;
+    // Parts that fit a page of this size would be split further by a successor that asks for less.
+    if (state_.splitting()) out.mutable_list()->set_page_size(asked_size_);
     return out;
   }
 

@@ -28,7 +28,7 @@ class PeriodCrawl final : public Crawl {
     return step;
   }
 
-  void resize(int page_size) override { inner_->resize(page_size); }
+  void resize(const Endpoint& of, int page_size) override { inner_->resize(of, page_size); }
 
   v1::CrawlState state() const override {
     v1::CrawlState out;

@@ -134,7 +134,7 @@ class ReportCrawl final : public Crawl {
   void move_cursor(v1::StreamState& stream) const override { stream.set_report_layout(state_.layout()); }
   std::optional<Request> farewell() const override { return state_.token().empty() ? std::nullopt : std::optional(give_back()); }
   void said_farewell() override { forget_token(); }
-  void resize(int page_size) override { state_.set_page_size(std::max(1, page_size)); }
+  void resize(const Endpoint&, int page_size) override { state_.set_page_size(std::max(1, page_size)); }
 
  private:
   std::string name() const { return fmt::format("{}/{}", report_.category(), report_.id()); }

@@ -74,9 +74,11 @@ class SnapshotCrawl final : public Crawl {
     return request;
   }
 
-  void resize(int page_size) override {
+  void resize(const Endpoint& of, int page_size) override {
     asked_size_ = page_size;
-    if (sorted_) sorted_->resize(page_size);
+    if (!sorted_) return;
+    sorted_->resize(of, page_size);
+    *state_.mutable_sorted() = sorted_->state().list();
   }
 
   core::Result<Step> on_refusal(const core::Error& error) override {

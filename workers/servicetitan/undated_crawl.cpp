@@ -34,7 +34,7 @@ class UndatedCrawl final : public Crawl {
     return step;
   }
 
-  void resize(int page_size) override { inner_->resize(page_size); }
+  void resize(const Endpoint& of, int page_size) override { inner_->resize(of, page_size); }
   v1::CrawlState state() const override {
     auto out = inner_->state();
     out.mutable_list()->set_undated(undated_);

@@ -23,6 +23,7 @@ namespace {
 
 constexpr core::Duration kProgressEvery = 1s;
 constexpr core::Duration kThrottledEvery = 10s;
+constexpr int kTellLeftOut = 60;  // seconds: the dead letters name them all
 constexpr core::Duration kAuthWait = 60s;
 /// A page is in memory twice: as its body, and in the producer's queue until the broker has it.
 constexpr std::size_t kCopies = 2;
@@ -243,7 +244,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     // A page of a report costs a minute: it is as large as it can be.
     if (request.page_size > 0 && !step->done && !request.turn)
       if (const auto size = sizer_of(*request.endpoint).after_page(request.page_size, rows, page->body->size()))
-        crawl_->resize(*size);
+        crawl_->resize(*request.endpoint, *size);
     step->context.redactor = redactor_;
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
     submit_page(*page, *step, std::move(memory));
@@ -260,7 +261,7 @@ bool Job::ask_for_less(const servicetitan::Request& request, const Error& error)
   if (request.page_size == 0 || !servicetitan::took_too_long(error)) return false;
   const auto size = sizer_of(*request.endpoint).after_timeout(request.page_size);
   if (!size) return false;
-  crawl_->resize(*size);
+  crawl_->resize(*request.endpoint, *size);
   retrying(error, {});
   return true;
 }
@@ -397,8 +398,8 @@ void Job::leave_out(Contribution& c, const Step& step) {
       {key, {}, origin_.topic, -1, -1, "publish", std::string(core::to_string(step.left_out->kind())), step.left_out->message()}));
   state_.mutable_counts()->set_dead_letters(state_.counts().dead_letters() + 1);
   context_.metrics.dead_letter(core::to_string(step.left_out->kind()));
-  telemetry::log(
-      telemetry::Level::warn, "file_left_out", step.left_out->message(),
+  telemetry::log_rarely(
+      telemetry::Level::warn, "file_left_out", kTellLeftOut, step.left_out->message(),
       {{"job", state_.command().id()}, {"app", account_.app}, {"tenant", account_.tenant}, {"resource", name_}, {"key", key}});
 }
 
