@@ -1,4 +1,8 @@
 // Everything that can be read, from a vendor whose rows change, vanish and appear meanwhile.
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include <fmt/format.h>
@@ -20,6 +24,9 @@ std::vector<std::string> resources_with(const std::string& mode) {
     if (row.contains("modes") && row.at("modes").find('"' + mode + '"') != std::string::npos) out.push_back(row.at("resource"));
   return out;
 }
+
+/// Files are read where that is asked for.
+constexpr const char* kFiles[] = {"telecom.call-recordings", "telecom.call-voicemails", "forms.job-attachment-files"};
 
 /// What the topics say: the newest record of each key, and what a job published twice.
 struct Published {
@@ -67,11 +74,16 @@ Difference compare(const Published& topics, const std::string& truth) {
 }
 
 TEST(Crawl, EveryResourceWhileItsRowsChangeVanishAndAppear) {
+  const auto overrides = testing::TempDir() + fmt::format("stsync-crawl-{}.yaml", ::getpid());
+  std::ofstream(overrides) << fmt::format("resources: {{{}: {{files: true}}}}\n", fmt::join(kFiles, ": {files: true}, "));
   // The quarter of an hour of the feeds passes in a second.
-  Stage stage(
-      {.records = 40, .rate = 0, .export_page = 17, .sets = {"worker.settle=1s"}, .sim = {"--time-scale", "900", "--churn", "20"}});
+  Stage stage({.records = 40,
+               .rate = 0,
+               .export_page = 17,
+               .sets = {"worker.settle=1s", "catalogue.overrides=" + overrides},
+               .sim = {"--time-scale", "900", "--churn", "20"}});
   const auto worker = stage.start_worker();
-  const auto all = fmt::format("{}", fmt::join(resources_with("full"), ","));
+  const auto all = fmt::format("{},{}", fmt::join(resources_with("full"), ","), fmt::join(kFiles, ","));
   const auto full = stage.stsync({"sync", "--resource", all, "--mode", "full", "--wait"}, 400s);
   EXPECT_EQ(full.code, 0) << full.err.substr(full.err.size() - std::min<std::size_t>(full.err.size(), 4000));
   stage.control("/__sim/churn", R"({"per_second":0})");
@@ -85,6 +97,7 @@ TEST(Crawl, EveryResourceWhileItsRowsChangeVanishAndAppear) {
     difference = compare(topics, stage.control("/__sim/truth?rows=true&resource=" + all));
   }
   for (const auto& problem : difference.problems) ADD_FAILURE() << problem;
+  std::filesystem::remove(overrides);
   std::printf("%zu rows alive, %zu vanished\n", difference.rows, difference.vanished);
 }
 
