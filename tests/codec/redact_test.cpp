@@ -237,11 +237,13 @@ class Seen {
   std::string text(simdjson::dom::element e, const std::string& at) {
     std::string out;
     if (e.is_array()) {
-      for (auto element : e.get_array().value()) out += text(element, at) + ",";
+      const simdjson::dom::array elements = e;
+      for (auto element : elements) out += text(element, at) + ",";
       return "[" + out + "]";
     }
     if (e.is_object()) {
-      for (auto [name, value] : e.get_object().value()) out += member(std::string(name), value, at);
+      const simdjson::dom::object members = e;
+      for (auto [name, value] : members) out += member(std::string(name), value, at);
       return "{" + out + "}";
     }
     if (e.is_string() && e.get_string().value().starts_with("sha256:")) return "hash";

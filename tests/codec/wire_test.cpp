@@ -94,7 +94,7 @@ core::Result<void> in_parts(const std::string& packed, std::size_t max_bytes, st
 
 TEST(GzipInParts, GivesTheSameBytesAndTheSameErrors) {
   std::string text;
-  for (int i = 0; text.size() < 3u << 20; ++i) text += std::to_string(i * 7919);
+  for (std::int64_t i = 0; text.size() < 3u << 20; ++i) text += std::to_string(i * 7919);
   const auto packed = gzip(text);
   std::string out;
   ASSERT_TRUE(in_parts(packed + gzip("tail"), text.size() + 4, out));
