@@ -115,7 +115,7 @@ class Planner {
   explicit Planner(const Endpoint& e) : endpoint_(e) {
     // Where the row's own id stands: usually "id", with calls "leadCall.id".
     const auto dot = e.key.find('.');
-    if (e.key.ends_with(".id") && e.key.find('+') == std::string::npos) owner_ = e.key.substr(0, dot);
+    if (e.key.ends_with(".id") && e.key.find('+') == std::string::npos) owner_ = std::string_view(e.key).substr(0, dot);
     const auto* children = rows_of(*e.resource).endpoint(Role::children);
     if (children != nullptr) parent_ = children->parent;
     for (auto rest = std::string_view(e.resource->key); !rest.empty();) {
