@@ -107,6 +107,8 @@ TEST(BadCommand, OnTheWrongPartitionIsForwardedOnce) {
                {"st.commands", (right + 1) % 3, "acme:1001", sync_command("lost"), {{"st-forwarded", "1"}}}});
   const auto follow = stage.stsync({"sync", "--resource", "jpm.jobs", "--mode", "full", "--id", "astray", "--wait"});
   EXPECT_EQ(follow.code, 0) << follow.err;
+  const auto late = stage.stsync({"sync", "--resource", "jpm.jobs", "--mode", "full", "--id", "astray", "--wait"});
+  EXPECT_EQ(late.code, 0) << "the end of a job is told to whoever asks again: " << late.err;
   EXPECT_THAT(events_of(stage, "lost"), Contains("rejected"));
   expect_truth(stage, "jpm.jobs");
 }

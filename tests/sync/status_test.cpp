@@ -36,6 +36,20 @@ TEST(Status, SaysWhichJobAndHowFarItIs) {
             R"("counts":{"pages":3,"records":1500,"bytes":0,"calls":0,"throttled":0,"retries":0,"dead_letters":0}})");
 }
 
+TEST(Status, AnEndCanBeToldOnceMore) {
+  auto job = job_of("acme");
+  job.set_phase(v1::JobState::running);
+  EXPECT_FALSE(end_event(job, kNow));
+  job.set_phase(v1::JobState::failed);
+  job.mutable_failure()->set_code("cursor_lost");
+  job.set_target("j2");
+  const auto end = end_event(job, kNow);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->type(), v1::StatusEvent::failed);
+  EXPECT_EQ(end->failure().code(), "cursor_lost");
+  EXPECT_EQ(end->target(), "j2");
+}
+
 TEST(Status, ALateCommandIsToldWhomToFollow) {
   auto job = job_of("acme");
   job.set_target("first");

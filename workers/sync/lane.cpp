@@ -62,6 +62,7 @@ struct Lane::Incarnation final : TransactionRunner {
   void forward(const Forward& f, const kafka::Message& m);
   void answer(const v1::Command& command, v1::StatusEvent::Type type, const std::string& target, std::optional<JournalEntry> entry,
               std::int64_t offset);
+  void repeat(const v1::Command& command, std::int64_t settled);
   void control(const Control& c, std::int64_t offset);
   std::size_t control_jobs(const v1::Command& command);
   bool control_cursor(const v1::Command& command, Contribution& c);
@@ -309,10 +310,7 @@ void Lane::Incarnation::take(const kafka::Message& m) {
   if (const auto* r = std::get_if<Reject>(&decision)) return refuse(*r, m);
   if (const auto* f = std::get_if<Forward>(&decision)) return forward(*f, m);
   if (const auto* c = std::get_if<Control>(&decision)) return control(*c, settled);
-  if (const auto* d = std::get_if<Duplicate>(&decision)) {
-    ctx.metrics.command("duplicate");
-    return answer(d->command, v1::StatusEvent::duplicate, d->command.id(), std::nullopt, settled);
-  }
+  if (const auto* d = std::get_if<Duplicate>(&decision)) return repeat(d->command, settled);
   const auto& merged = std::get<Coalesce>(decision);
   v1::JobState state;
   *state.mutable_command() = merged.command;
@@ -349,6 +347,26 @@ void Lane::Incarnation::answer(const v1::Command& command, v1::StatusEvent::Type
   c.messages.push_back(status_message(topics().status, job_event(type, state, wall())));
   c.settled = settled;
   c.urgent = true;
+  committer.submit(std::move(c));
+}
+
+/// Whoever sends a command again may have missed what became of it: an end is told once more.
+void Lane::Incarnation::repeat(const v1::Command& command, std::int64_t settled) {
+  v1::JobState state;
+  *state.mutable_command() = command;
+  state.set_target(command.id());
+  Contribution c;
+  c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::duplicate, state, wall())));
+  const auto end_of = [&](const std::string& id) {
+    const auto* job = memory.job(job_journal_key(command.app(), command.tenant(), id));
+    const auto event = job == nullptr ? std::nullopt : end_event(*job, wall());
+    if (event) c.messages.push_back(status_message(topics().status, *event));
+    return event ? event->target() : std::string();
+  };
+  if (const auto target = end_of(command.id()); !target.empty()) end_of(target);
+  c.settled = settled;
+  c.urgent = true;
+  ctx.metrics.command("duplicate");
   committer.submit(std::move(c));
 }
 
@@ -391,13 +409,14 @@ void Lane::Incarnation::control(const Control& control, std::int64_t settled) {
   state.set_phase(done ? v1::JobState::control : v1::JobState::rejected);
   state.set_accepted_ms(wall().time_since_epoch().count());
   state.set_finished_ms(state.accepted_ms());
-  c.journal.push_back({job_journal_key(command.app(), command.tenant(), command.id()), state});
   auto event = job_event(done ? v1::StatusEvent::completed : v1::StatusEvent::rejected, state, wall());
   if (!done) {
     event.mutable_failure()->set_code("not_found");
     event.mutable_failure()->set_stage("validate");
     event.mutable_failure()->set_message("there is no such job");
+    *state.mutable_failure() = event.failure();
   }
+  c.journal.push_back({job_journal_key(command.app(), command.tenant(), command.id()), state});
   c.messages.push_back(status_message(topics().status, event));
   c.settled = settled;
   c.urgent = true;

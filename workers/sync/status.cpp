@@ -44,6 +44,29 @@ v1::StatusEvent job_event(v1::StatusEvent::Type type, const v1::JobState& job, c
   return e;
 }
 
+std::optional<v1::StatusEvent> end_event(const v1::JobState& job, core::WallTime now) {
+  const auto event = [&](v1::StatusEvent::Type type) {
+    auto e = job_event(type, job, now);
+    if (job.has_failure()) *e.mutable_failure() = job.failure();
+    return e;
+  };
+  switch (job.phase()) {
+    case v1::JobState::completed:
+    case v1::JobState::control:
+      return event(v1::StatusEvent::completed);
+    case v1::JobState::failed:
+      return event(v1::StatusEvent::failed);
+    case v1::JobState::cancelled:
+      return event(v1::StatusEvent::cancelled);
+    case v1::JobState::rejected:
+      return event(v1::StatusEvent::rejected);
+    case v1::JobState::coalesced:
+      return event(v1::StatusEvent::coalesced);
+    default:
+      return std::nullopt;
+  }
+}
+
 v1::Failure failure_of(const core::Error& error, std::string_view stage, bool retryable) {
   v1::Failure f;
   f.set_code(std::string(core::to_string(error.kind())));
