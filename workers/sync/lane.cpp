@@ -8,6 +8,7 @@
 #include "codec/wire.hpp"
 #include "core/text.hpp"
 #include "kafka/reader.hpp"
+#include "sync/answers.hpp"
 #include "sync/control.hpp"
 #include "sync/job_slots.hpp"
 #include "sync/names.hpp"
@@ -57,13 +58,7 @@ struct Lane::Incarnation final : TransactionRunner {
   // Commands.
   boost::asio::awaitable<void> read_commands();
   void take(const kafka::Message& m);
-  void accept(const v1::Command& command, const std::string& hash, std::int64_t offset);
-  void refuse(const Reject& r, const kafka::Message& m);
-  void forward(const Forward& f, const kafka::Message& m);
-  void answer(const v1::Command& command, v1::StatusEvent::Type type, const std::string& target, std::optional<JournalEntry> entry,
-              std::int64_t offset);
-  void repeat(const v1::Command& command, std::int64_t settled);
-  void control(const Control& c, std::int64_t offset);
+  void control(const Control& control, const Answering& to);
   std::size_t control_jobs(const v1::Command& command);
   bool control_cursor(const v1::Command& command, Contribution& c);
 
@@ -303,123 +298,31 @@ boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
 }
 
 void Lane::Incarnation::take(const kafka::Message& m) {
-  const IntakeContext context{ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions};
-  const auto decision = decide(m, context);
-  const auto settled = m.offset + 1;
-  if (const auto* a = std::get_if<Accept>(&decision)) return accept(a->command, a->body_hash, settled);
-  if (const auto* r = std::get_if<Reject>(&decision)) return refuse(*r, m);
-  if (const auto* f = std::get_if<Forward>(&decision)) return forward(*f, m);
-  if (const auto* c = std::get_if<Control>(&decision)) return control(*c, settled);
-  if (const auto* d = std::get_if<Duplicate>(&decision)) return repeat(d->command, settled);
-  const auto& merged = std::get<Coalesce>(decision);
-  v1::JobState state;
-  *state.mutable_command() = merged.command;
-  state.set_body_hash(merged.body_hash);
-  state.set_phase(v1::JobState::coalesced);
-  state.set_target(merged.target);
-  state.set_accepted_ms(wall().time_since_epoch().count());
-  state.set_finished_ms(state.accepted_ms());
-  ctx.metrics.command("coalesced");
-  const auto key = job_journal_key(merged.command.app(), merged.command.tenant(), merged.command.id());
-  answer(merged.command, v1::StatusEvent::coalesced, merged.target, JournalEntry{key, state}, settled);
-}
-
-void Lane::Incarnation::accept(const v1::Command& command, const std::string& hash, std::int64_t settled) {
-  v1::JobState state;
-  *state.mutable_command() = command;
-  state.set_body_hash(hash);
-  state.set_phase(v1::JobState::waiting);
-  state.set_accepted_ms(wall().time_since_epoch().count());
-  state.set_order(settled - 1);
-  state.mutable_counts();
-  ctx.metrics.command("accepted");
-  const auto key = job_journal_key(command.app(), command.tenant(), command.id());
-  answer(command, v1::StatusEvent::accepted, "", JournalEntry{key, state}, settled);
-}
-
-void Lane::Incarnation::answer(const v1::Command& command, v1::StatusEvent::Type type, const std::string& target,
-                               std::optional<JournalEntry> entry, std::int64_t settled) {
-  v1::JobState state;
-  *state.mutable_command() = command;
-  state.set_target(target);
-  Contribution c;
-  if (entry) c.journal.push_back(std::move(*entry));
-  c.messages.push_back(status_message(topics().status, job_event(type, state, wall())));
-  c.settled = settled;
-  c.urgent = true;
-  committer.submit(std::move(c));
-}
-
-/// Whoever sends a command again may have missed what became of it: an end is told once more.
-void Lane::Incarnation::repeat(const v1::Command& command, std::int64_t settled) {
-  v1::JobState state;
-  *state.mutable_command() = command;
-  state.set_target(command.id());
-  Contribution c;
-  c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::duplicate, state, wall())));
-  const auto end_of = [&](const std::string& id) {
-    const auto* job = memory.job(job_journal_key(command.app(), command.tenant(), id));
-    const auto event = job == nullptr ? std::nullopt : end_event(*job, wall());
-    if (event) c.messages.push_back(status_message(topics().status, *event));
-    return event ? event->target() : std::string();
+  const auto decision = decide(m, {ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions});
+  const Answering to{topics(), m, wall()};
+  const auto say = [this](const char* outcome, Contribution c) {
+    ctx.metrics.command(outcome);
+    committer.submit(std::move(c));
   };
-  if (const auto target = end_of(command.id()); !target.empty()) end_of(target);
-  c.settled = settled;
-  c.urgent = true;
-  ctx.metrics.command("duplicate");
-  committer.submit(std::move(c));
-}
-
-void Lane::Incarnation::refuse(const Reject& r, const kafka::Message& m) {
-  v1::JobState state;
-  if (r.command) *state.mutable_command() = *r.command;
-  auto event = job_event(v1::StatusEvent::rejected, state, wall());
-  event.mutable_failure()->set_code(r.code);
-  event.mutable_failure()->set_stage("validate");
-  event.mutable_failure()->set_message(r.message);
-  Contribution c;
-  c.messages.push_back(status_message(topics().status, event, m.key.value_or("")));
-  c.messages.push_back(dead_letter_message(
-      topics().dlq, {m.key.value_or(""), m.value.value_or(""), m.topic, m.partition, m.offset, "validate", r.code, r.message}));
-  c.settled = m.offset + 1;
-  c.urgent = true;
-  ctx.metrics.command("rejected");
+  if (const auto* a = std::get_if<Accept>(&decision)) return say("accepted", answer(*a, to));
+  if (const auto* f = std::get_if<Forward>(&decision)) return say("forwarded", answer(*f, to));
+  if (const auto* d = std::get_if<Duplicate>(&decision)) return say("duplicate", answer(*d, to, memory));
+  if (const auto* merged = std::get_if<Coalesce>(&decision)) return say("coalesced", answer(*merged, to));
+  if (const auto* c = std::get_if<Control>(&decision)) return control(*c, to);
+  const auto& r = std::get<Reject>(decision);
   ctx.metrics.dead_letter(r.code);
   telemetry::log(Level::warn, "command_rejected", r.message, {{"code", r.code}, {"partition", m.partition}, {"offset", m.offset}});
-  committer.submit(std::move(c));
+  say("rejected", answer(r, to));
 }
 
-void Lane::Incarnation::forward(const Forward& f, const kafka::Message& m) {
-  Contribution c;
-  c.messages.push_back({topics().commands, f.partition, f.key, m.value, m.headers});
-  c.messages.back().headers.emplace_back("st-forwarded", "1");
-  c.settled = m.offset + 1;
-  c.urgent = true;
-  ctx.metrics.command("forwarded");
-  committer.submit(std::move(c));
-}
-
-void Lane::Incarnation::control(const Control& control, std::int64_t settled) {
+/// What it changes of a cursor is committed with the answer; jobs tell by themselves what they do.
+void Lane::Incarnation::control(const Control& control, const Answering& to) {
   const auto& command = control.command;
-  Contribution c;
-  const bool done = command.has_cursor() ? control_cursor(command, c) : control_jobs(command) > 0;
-  v1::JobState state;
-  *state.mutable_command() = command;
-  state.set_body_hash(control.body_hash);
-  state.set_phase(done ? v1::JobState::control : v1::JobState::rejected);
-  state.set_accepted_ms(wall().time_since_epoch().count());
-  state.set_finished_ms(state.accepted_ms());
-  auto event = job_event(done ? v1::StatusEvent::completed : v1::StatusEvent::rejected, state, wall());
-  if (!done) {
-    event.mutable_failure()->set_code("not_found");
-    event.mutable_failure()->set_stage("validate");
-    event.mutable_failure()->set_message("there is no such job");
-    *state.mutable_failure() = event.failure();
-  }
-  c.journal.push_back({job_journal_key(command.app(), command.tenant(), command.id()), state});
-  c.messages.push_back(status_message(topics().status, event));
-  c.settled = settled;
-  c.urgent = true;
+  Contribution cursor;
+  const bool done = command.has_cursor() ? control_cursor(command, cursor) : control_jobs(command) > 0;
+  auto c = answer(control, to, done);
+  c.journal.insert(c.journal.begin(), cursor.journal.begin(), cursor.journal.end());
+  c.messages.insert(c.messages.begin(), cursor.messages.begin(), cursor.messages.end());
   ctx.metrics.command(done ? "accepted" : "rejected");
   committer.submit(std::move(c));
 }

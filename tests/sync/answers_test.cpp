@@ -1,0 +1,99 @@
+#include "sync/answers.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "codec/wire.hpp"
+#include "core/text.hpp"
+#include "sync/names.hpp"
+
+namespace stsync::sync {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct Answers : ::testing::Test {
+  Answers() {
+    message.offset = 41;
+    message.value = "{}";
+    command.set_id("j1");
+    command.set_app("acme");
+    command.set_tenant(1001);
+    command.mutable_sync()->set_resource("jpm.jobs");
+  }
+  void know(const std::string& id, v1::JobState::Phase phase, const std::string& target = {}) {
+    v1::JobState job;
+    *job.mutable_command() = command;
+    job.mutable_command()->set_id(id);
+    job.set_phase(phase);
+    job.set_target(target);
+    memory.apply({job_journal_key("acme", 1001, id), job});
+  }
+  /// "type job" of each status event.
+  static std::vector<std::string> told(const Contribution& c) {
+    std::vector<std::string> out;
+    for (const auto& m : c.messages) {
+      v1::StatusEvent e;
+      if (m.topic == "st.status" && codec::from_json(*m.value, e))
+        out.push_back(v1::StatusEvent::Type_Name(e.type()) + " " + e.job());
+    }
+    return out;
+  }
+
+  const config::Topics topics;
+  kafka::Message message;
+  v1::Command command;
+  Memory memory;
+  const Answering to{topics, message, *core::parse_utc("2026-01-02T03:04:05Z")};
+};
+
+TEST_F(Answers, AcceptedIsJournalledWithItsPlaceInTheOrder) {
+  const auto c = answer(Accept{command, "hash"}, to);
+  EXPECT_EQ(c.settled, 42);
+  EXPECT_THAT(told(c), ElementsAre("accepted j1"));
+  ASSERT_EQ(c.journal.size(), 1u);
+  memory.apply(c.journal.front());
+  const auto* job = memory.job("job/acme/1001/j1");
+  ASSERT_NE(job, nullptr);
+  EXPECT_EQ(job->order(), 41);
+  EXPECT_EQ(job->phase(), v1::JobState::waiting);
+}
+
+TEST_F(Answers, ADuplicateOfAJobThatGoesOnIsThatAndNoMore) {
+  know("j1", v1::JobState::running);
+  const auto c = answer(Duplicate{command}, to, memory);
+  EXPECT_THAT(told(c), ElementsAre("duplicate j1"));
+  EXPECT_THAT(c.journal, IsEmpty());
+}
+
+TEST_F(Answers, ADuplicateOfAJobThatHasEndedIsToldItsEnd) {
+  know("j1", v1::JobState::cancelled);
+  EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "cancelled j1"));
+}
+
+TEST_F(Answers, ADuplicateIsToldTheEndOfTheJobThatStandsForIt) {
+  know("j1", v1::JobState::coalesced, "j2");
+  know("j2", v1::JobState::running);
+  EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "coalesced j1"));
+  know("j2", v1::JobState::completed);
+  EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "coalesced j1", "completed j2"));
+}
+
+TEST_F(Answers, AControlCommandWithoutEffectIsRefusedAndStaysSo) {
+  const auto c = answer(Control{command, "hash"}, to, false);
+  EXPECT_THAT(told(c), ElementsAre("rejected j1"));
+  memory.apply(c.journal.front());
+  EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "rejected j1"));
+}
+
+TEST_F(Answers, WhatIsRefusedIsADeadLetterToo) {
+  const auto c = answer(Reject{command, "bad_ids", "no ids"}, to);
+  EXPECT_THAT(told(c), ElementsAre("rejected j1"));
+  ASSERT_EQ(c.messages.size(), 2u);
+  EXPECT_EQ(c.messages[1].topic, "st.dlq");
+  EXPECT_THAT(c.journal, IsEmpty());
+}
+
+}  // namespace
+}  // namespace stsync::sync
