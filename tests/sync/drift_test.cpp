@@ -181,15 +181,8 @@ TEST(DriftOfAJob, IsToldExactlyOnceWhateverDies) {
     for (int lives = 0; !done && lives < 200; ++lives) {
       Life life(w);
       life.start(sync_command(v1::full, "j2"));
-      done = life.run(std::chrono::milliseconds(random() % 600)) && *life.end == JobEnd::finished;
-      if (!done && random() % 2 == 0)
-        life.doubt_after_commit = true;
-      else if (!done)
-        life.answer = [](const auto&) { return FakeRunner::failed(kafka::Outcome::doubt, core::ErrorKind::broker); };
-      if (!done) life.give_up.request_stop();
-      const auto memory = w.memory();
-      const auto* job = memory.job(job_journal_key("acme", 1001, "j2"));
-      done = done || (job != nullptr && job->phase() == v1::JobState::completed);
+      const auto lifetime = std::chrono::milliseconds(random() % 600);
+      done = life.run_and_die(lifetime, random() % 2 == 0, job_journal_key("acme", 1001, "j2"));
     }
     ASSERT_TRUE(done);
     ASSERT_THAT(notes(w), ElementsAre("fields never seen before: appeared"));

@@ -169,6 +169,17 @@ class Life final : public TransactionRunner {
   bool run(core::Duration limit = std::chrono::hours(1)) {
     return w_.clock.run_until([this] { return ended.size() == jobs_.size(); }, limit);
   }
+  /// The same for a life that ends before its jobs do: the transaction on its way has happened (`commits`) or not, and nobody hears
+  /// of it. Whether the journal says that the job behind `key` is completed: that may have been the last thing that happened.
+  bool run_and_die(core::Duration limit, bool commits, const std::string& key) {
+    if (run(limit) && *end == JobEnd::finished) return true;
+    doubt_after_commit = commits;
+    if (!commits) answer = [](const auto&) { return FakeRunner::failed(kafka::Outcome::doubt, core::ErrorKind::broker); };
+    give_up.request_stop();
+    const auto left = w_.memory();
+    const auto* job = left.job(key);
+    return job != nullptr && job->phase() == v1::JobState::completed;
+  }
   Memory& memory() { return memory_; }
   const core::ByteBudget& page_memory() const { return budget_; }
 

@@ -53,16 +53,7 @@ TEST(Job, SurvivesCrashesAtAnyMoment) {
       Life life(w);
       life.start(sync_command(random() % 2 == 0 ? v1::full : v1::incremental));
       const auto lifetime = std::chrono::milliseconds(random() % 1500);
-      done = life.run(lifetime) && *life.end == JobEnd::finished;
-      // Death: the transaction on its way has happened or not, and nobody hears of it.
-      if (!done && random() % 2 == 0)
-        life.doubt_after_commit = true;
-      else if (!done)
-        life.answer = [](const auto&) { return FakeRunner::failed(kafka::Outcome::doubt, ErrorKind::broker); };
-      if (!done) life.give_up.request_stop();
-      const auto memory = w.memory();
-      const auto* state = memory.job(kJob);
-      if (state != nullptr && state->phase() == v1::JobState::completed) done = true;
+      done = life.run_and_die(lifetime, random() % 2 == 0, kJob);
     }
     ASSERT_LT(lives, 200);
     const auto memory = w.memory();

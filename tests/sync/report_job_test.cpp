@@ -251,15 +251,8 @@ TEST(ReportJob, SurvivesCrashesAtAnyMoment) {
     for (bool done = false; !done && lives < 300; ++lives) {
       Life life(w);
       life.start(report_command());
-      done = life.run(std::chrono::milliseconds(random() % 20'000)) && *life.end == JobEnd::finished;
-      if (!done && random() % 2 == 0)
-        life.doubt_after_commit = true;
-      else if (!done)
-        life.answer = [](const auto&) { return FakeRunner::failed(kafka::Outcome::doubt, ErrorKind::broker); };
-      if (!done) life.give_up.request_stop();
-      const auto memory = w.memory();
-      const auto* state = memory.job(kJob);
-      if (state != nullptr && state->phase() == v1::JobState::completed) done = true;
+      const auto lifetime = std::chrono::milliseconds(random() % 20'000);
+      done = life.run_and_die(lifetime, random() % 2 == 0, kJob);
     }
     ASSERT_LT(lives, 300);
     EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::completed);

@@ -26,10 +26,11 @@ class Mock final : public MockCluster {
   std::string bootstrap_servers() const override { return rd_kafka_mock_cluster_bootstraps(mock_.get()); }
   std::map<std::string, std::string> client_properties() const override {
     return {
-        {"fetch.wait.max.ms",
-         "50"},  // what is asked over the same connection waits behind a fetch: a lane on its way up does so twice
+        // What is asked over the same connection waits behind a fetch: a lane on its way up does so twice.
+        {"fetch.wait.max.ms", "50"},
 #if RD_KAFKA_VERSION >= 0x02050000
-        {"enable.metrics.push", "false"},  // a client that ends may miss the end of its last push and wait a second for it
+        // A client that ends may miss the end of its last push and wait a second for it.
+        {"enable.metrics.push", "false"},
 #endif
     };
   }

@@ -14,8 +14,7 @@ class OnceCrawl final : public Crawl {
 
   core::Result<Step> on_page(const PageView& view) override {
     const auto shape = target_.endpoint->shape;
-    const bool file = shape == Shape::binary;
-    const bool rows = shape != Shape::object && shape != Shape::scalar && !file;
+    const bool rows = shape != Shape::object && shape != Shape::scalar && shape != Shape::binary;
     if (rows && !view.page.has_data) return core::fail(ErrorKind::malformed, "the answer lacks data");
     if (view.page.has_more.in(view.body) == "true")
       return core::fail(ErrorKind::bad_data,
@@ -23,7 +22,7 @@ class OnceCrawl final : public Crawl {
     auto step = target_.step();
     for (std::uint32_t i = 0; i < view.page.records.size(); ++i)
       // A scalar that is null says that there is nothing.
-      if (rows || file || view.page.records[i].bytes.in(view.body) != "null") step.publish.push_back(i);
+      if (shape != Shape::scalar || view.page.records[i].bytes.in(view.body) != "null") step.publish.push_back(i);
     step.rows = static_cast<std::int64_t>(step.publish.size());
     step.done = step.snapshot = true;
     state_.set_done(true);

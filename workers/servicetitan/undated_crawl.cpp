@@ -9,11 +9,8 @@ namespace {
 /// follows, of which those rows alone are published: the others were in the window of modification, or will be in a later one.
 class UndatedCrawl final : public Crawl {
  public:
-  UndatedCrawl(Target target, const v1::ListState& state) : target_(std::move(target)), inner_(make_list_crawl(target_, state)) {
-    from_ms_ = state.from_ms();
-    to_ms_ = state.to_ms();
-    created_ = state.created();
-  }
+  UndatedCrawl(Target target, const v1::ListState& state)
+      : target_(std::move(target)), inner_(make_list_crawl(target_, state)), created_(state.created()) {}
 
   Request next() const override { return inner_->next(); }
 
@@ -51,9 +48,10 @@ class UndatedCrawl final : public Crawl {
 
   void go_on(Step& step) {
     if (created_ || !undated_) return;
+    const auto before = inner_->state();
     v1::ListState next;
-    next.set_from_ms(from_ms_);
-    next.set_to_ms(to_ms_);
+    next.set_from_ms(before.list().from_ms());
+    next.set_to_ms(before.list().to_ms());
     next.set_created(true);
     created_ = true;
     inner_ = make_list_crawl(target_, next);
@@ -62,9 +60,8 @@ class UndatedCrawl final : public Crawl {
 
   const Target target_;
   std::unique_ptr<Crawl> inner_;
-  std::int64_t from_ms_ = 0, to_ms_ = 0;
-  bool created_ = false;  ///< the second window is being read
-  bool undated_ = true;   ///< it is wanted
+  bool created_;         ///< the second window is being read
+  bool undated_ = true;  ///< it is wanted
 };
 
 }  // namespace

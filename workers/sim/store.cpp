@@ -26,7 +26,8 @@ std::string text_of(std::string_view raw) {
   return codec::json_text(raw).value_or(std::string(raw));
 }
 
-/// Parts of a key must not run into each other.
+/// Parts of a key must not run into each other. Keys are made here anew, from the vendor's side: a truth that came from the code
+/// that it is compared with would prove nothing.
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
