@@ -11,6 +11,7 @@
 
 #include "core/task_group.hpp"
 #include "servicetitan/api.hpp"
+#include "servicetitan/quota.hpp"
 #include "support/vendor.hpp"
 #include "support/virtual_clock.hpp"
 
@@ -32,6 +33,7 @@ struct Watcher final : CallObserver {
   void throttled(const core::Error&) override { ++throttles; }
   void retrying(const core::Error&, Duration wait) override { waits.push_back(wait); }
   bool may_call() override { return leased; }
+  limits::WorkClass work() const override { return limits::WorkClass::incremental; }
   int throttles = 0;
   std::vector<Duration> waits;
   bool leased = true;
@@ -117,7 +119,7 @@ struct ApiTest : ::testing::Test {
   test::Vendor* vendor = nullptr;
   test::TokenDesk desk;
   tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
-  limits::Limiter limiter{clock};
+  limits::Limiter limiter{clock, quota_terms(config)};
   telemetry::Metrics metrics{true};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};

@@ -1,6 +1,7 @@
 // One page of the API, repeated until it can be used: what goes out, what is tried again, what is waited for. In virtual time.
 #include <gmock/gmock.h>
 
+#include "limits/pacer.hpp"
 #include "api_play.hpp"
 #include "codec/gzip.hpp"
 #include "tokens/http_source.hpp"
@@ -127,7 +128,7 @@ TEST_F(ApiTest, A429HoldsTheOtherCallersOfTheQuotaToo) {
   ASSERT_EQ(vendor->seen.size(), 1u);
   std::vector<core::TimePoint> granted;
   const auto other = [&]() -> awaitable<void> {
-    if (co_await api.bucket(account).acquire(stop.token())) granted.push_back(clock.now());
+    if (co_await limiter.acquire({account.app, account.tenant}, stop.token())) granted.push_back(clock.now());
   };
   tasks.spawn("other", other());
   clock.run_for(20s);
@@ -239,7 +240,7 @@ TEST_F(ApiTest, StopsAtOnceWhateverItWaitsFor) {
          vendor->takes = 0s;
          vendor->answer = [](const auto&) { return answer(500, ""); };
        }},
-      {"quota", [&] { api.bucket(account).refused(5min); }},
+      {"quota", [&] { limiter.hold(account.app, account.tenant, clock.now() + 5min); }},
   };
   for (const auto& [name, arrange] : places) {
     arrange();
@@ -305,15 +306,23 @@ TEST_F(ApiTest, ACompressedRefusalIsUnderstood) {
 }
 
 TEST_F(ApiTest, AQuotaBelongsToTheTenantOrTheApp) {
-  EXPECT_NE(&api.bucket({"acme", 1001}), &api.bucket({"acme", 1002}));
-  EXPECT_NEAR(api.bucket({"acme", 1001}).rate(), 60 * limits::Gcra::kUse, 0.01);
+  EXPECT_NEAR(limiter.rate("acme", 1001), 60 * limits::Pacer::kUse, 0.01);
+  limiter.hold("acme", 1001, clock.now() + 1h);
+  account.tenant = 1002;
+  EXPECT_TRUE(page(1s)) << "another tenant's quota";
 }
 
 TEST_F(ApiTest, AQuotaOfTheAppIsSharedAndDividedByTheWorkers) {
   config.apps[0].limits.scope = "app";
   config.expected_workers = 3;
-  EXPECT_EQ(&api.bucket({"acme", 1001}), &api.bucket({"acme", 1002}));
-  EXPECT_NEAR(api.bucket({"acme", 1001}).rate(), 20 * limits::Gcra::kUse, 0.01);
+  EXPECT_NEAR(limiter.rate("acme", 1001), 20 * limits::Pacer::kUse, 0.01);
+  limiter.hold("acme", 1001, clock.now() + 1h);
+  account.tenant = 1002;
+  start();
+  clock.run_for(59min);
+  EXPECT_FALSE(result);
+  clock.run_for(2min);
+  EXPECT_TRUE(result);
 }
 
 TEST_F(ApiTest, AnAnswerThatTakesTooLongIsNotAskedForAgainInTheSameSize) {

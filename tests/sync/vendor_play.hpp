@@ -10,6 +10,7 @@
 #include "job_play.hpp"
 #include "limits/limiter.hpp"
 #include "servicetitan/api.hpp"
+#include "servicetitan/quota.hpp"
 #include "support/vendor.hpp"
 #include "tokens/tokens.hpp"
 
@@ -68,7 +69,7 @@ struct VendorWorld : World {
  private:
   std::map<std::string, std::unique_ptr<http::Client>> clients, storage;
   tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
-  limits::Limiter limiter{clock};
+  limits::Limiter limiter{clock, servicetitan::quota_terms(config)};
   telemetry::Metrics metrics{false};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};

@@ -22,7 +22,7 @@ using ::testing::Not;
 /// One of everything.
 void touch_all(Metrics& m) {
   m.api_call("acme", 1001, "jpm.jobs", 200, 0.2);
-  m.throttled("acme", 1.5);
+  m.permit("acme", "tenant", 1.5);
   m.refused("acme");
   m.token_fetch("acme", "ok");
   m.records("acme", "jpm.jobs", 500, 512'000);

@@ -1,53 +1,106 @@
 #include "limits/limiter.hpp"
 
+#include <algorithm>
+
+#include "limits/pacer.hpp"
+
 namespace stsync::limits {
+
 namespace {
+
 constexpr core::Duration kDefaultFreeze = std::chrono::seconds(1);
 constexpr core::Duration kLongestFreeze = std::chrono::minutes(5);
+
+std::unique_ptr<Pace> local_pace(const LimitName&, double per_second) { return std::make_unique<Pacer>(per_second); }
+
 }  // namespace
 
-boost::asio::awaitable<core::Result<core::Duration>> Bucket::acquire(core::StopToken stop) {
-  const auto start = clock_.now();
-  const auto signal = clock_.make_signal();
-  const auto place = line_.insert(line_.end(), signal.get());
-  const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
-  for (;;) {
-    if (stop.stop_requested()) {
-      line_.erase(place);
-      wake_first();
-      co_return core::fail(core::ErrorKind::cancelled, "stopped while waiting for the rate limit");
-    }
-    if (line_.front() != signal.get()) {
-      co_await signal->wait();
+Permit::~Permit() {
+  if (limiter_ == nullptr) return;
+  limiter_->scheduler_.finished(*tenant_, limiter_->clock_.now());
+  limiter_->serve();
+}
+
+void Permit::leaves() {
+  sent_ = limiter_->clock_.now();
+  if (sent_ > at_) Scheduler::quota(*tenant_).left_late(at_, sent_);
+}
+
+void Permit::answered() { Scheduler::concurrency(*tenant_).answered(limiter_->clock_.now() - sent_); }
+
+void Permit::refused(std::optional<core::Duration> retry_after) {
+  const auto now = limiter_->clock_.now();
+  auto& quota = Scheduler::quota(*tenant_);
+  quota.refused(sent_, now);
+  quota.freeze(now + std::clamp(retry_after.value_or(kDefaultFreeze), kDefaultFreeze, kLongestFreeze));
+}
+
+Limiter::Limiter(core::Clock& clock, AskTerms terms) : Limiter(clock, std::move(terms), local_pace) {}
+
+Limiter::Limiter(core::Clock& clock, AskTerms terms, Scheduler::MakePace make_pace)
+    : clock_(clock), terms_(std::move(terms)), scheduler_(std::move(make_pace)) {}
+
+Scheduler::Tenant& Limiter::tenant(const std::string& app, std::int64_t id) {
+  return scheduler_.tenant(app, id, [&] { return terms_(app, id); });
+}
+
+boost::asio::awaitable<core::Result<Permit>> Limiter::acquire(Caller caller, core::StopToken stop) {
+  const core::Error stopped(core::ErrorKind::cancelled, "stopped while waiting for the rate limit");
+  if (stop.stop_requested()) co_return core::fail(stopped);
+  auto& tenant = this->tenant(caller.app, caller.tenant);
+  Standing one{{.work = caller.work}, clock_.make_signal()};
+  standing_[&one.waiter] = &one;
+  scheduler_.enter(tenant, one.waiter, clock_.now());
+  serve();
+  co_await stand(one, stop);
+  standing_.erase(&one.waiter);
+  if (!one.waiter.granted) {
+    scheduler_.leave(one.waiter, clock_.now());
+    serve();
+    co_return core::fail(stopped);
+  }
+  Permit permit(*this, tenant, one.waiter);
+  if (stop.stop_requested()) co_return core::fail(stopped);
+  co_return permit;
+}
+
+boost::asio::awaitable<void> Limiter::stand(Standing& one, core::StopToken stop) {
+  const auto on_stop = stop.on_stop([&one] { one.signal->notify(); });
+  while (!one.waiter.granted && !stop.stop_requested()) {
+    if (timekeeper_ == nullptr) timekeeper_ = &one;
+    if (timekeeper_ != &one) {
+      co_await one.signal->wait();
       continue;
     }
-    const auto now = clock_.now();
-    const auto when = gcra_.next(now);
-    if (when <= now) break;
-    co_await signal->wait_until(when);
+    wakes_at_ = scheduler_.next(clock_.now());
+    if (wakes_at_ > clock_.now()) co_await one.signal->wait_until(wakes_at_);
+    serve();
   }
-  gcra_.take(clock_.now());
-  line_.erase(place);
-  wake_first();
-  co_return clock_.now() - start;
+  if (timekeeper_ == &one) timekeeper_ = nullptr;
+  if (timekeeper_ != nullptr) co_return;  // whoever is woken below may have stopped, too, and wakes the next
+  for (const auto& [waiter, other] : standing_)
+    if (other != &one && !waiter->granted) {
+      other->signal->notify();
+      break;
+    }
 }
 
-void Bucket::refused(std::optional<core::Duration> retry_after) {
-  const auto wait = std::clamp(retry_after.value_or(kDefaultFreeze), kDefaultFreeze, kLongestFreeze);
-  gcra_.refused();
-  hold(clock_.now() + wait);
+/// Lets go who may; wakes the timekeeper where the next may go earlier than it thinks.
+void Limiter::serve() {
+  const auto now = clock_.now();
+  for (auto* waiter : scheduler_.grant(now)) standing_.at(waiter)->signal->notify();
+  if (timekeeper_ != nullptr && scheduler_.next(now) < wakes_at_) timekeeper_->signal->notify();
 }
 
-void Bucket::hold(core::TimePoint until) { gcra_.freeze(until); }  // the first in line looks again when it wakes
-
-void Bucket::wake_first() {
-  if (!line_.empty()) line_.front()->notify();
+void Limiter::hold(const std::string& app, std::int64_t id, core::TimePoint until) {
+  Scheduler::quota(tenant(app, id)).freeze(until);
 }
 
-Bucket& Limiter::bucket(const std::string& app, std::int64_t tenant, double per_second) {
-  auto& slot = buckets_[{app, tenant}];
-  if (!slot) slot = std::make_unique<Bucket>(clock_, per_second);
-  return *slot;
+void Limiter::changed() {
+  scheduler_.changed(clock_.now());
+  serve();
 }
+
+double Limiter::rate(const std::string& app, std::int64_t id) { return Scheduler::quota(tenant(app, id)).rate(); }
 
 }  // namespace stsync::limits

@@ -1,54 +1,102 @@
 #pragma once
-#include <cstdint>
-#include <list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include <boost/asio/awaitable.hpp>
+
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/stop.hpp"
-#include "limits/gcra.hpp"
+#include "limits/scheduler.hpp"
 
 namespace stsync::limits {
 
-/// One quota: callers stand in a line and leave one by one; nobody overtakes, nobody asks twice. Loop thread only.
-class Bucket {
- public:
-  Bucket(core::Clock& clock, double per_second) : clock_(clock), gcra_(per_second) {}
-  Bucket(const Bucket&) = delete;
-  Bucket& operator=(const Bucket&) = delete;
+class Limiter;
 
-  /// Waits for its turn; how long it took. `cancelled` when stop was asked first. The permit is for the moment it is given: send
-  /// at once.
-  boost::asio::awaitable<core::Result<core::Duration>> acquire(core::StopToken stop);
-  /// The vendor answered 429: the whole bucket waits, `retry_after` or a second, at most five minutes.
+/// The right to make one call now. What became of it is told once; going away it gives its place back. Loop thread only; the
+/// limiter outlives it.
+class Permit {
+ public:
+  Permit(Limiter& limiter, Scheduler::Tenant& tenant, const Scheduler::Waiter& waiter)
+      : limiter_(&limiter),
+        tenant_(&tenant),
+        at_(waiter.granted_at),
+        sent_(at_),
+        waited_(at_ - waiter.since),
+        waited_for_(waiter.waited_for) {}
+  Permit(Permit&& o) noexcept
+      : limiter_(std::exchange(o.limiter_, nullptr)),
+        tenant_(o.tenant_),
+        at_(o.at_),
+        sent_(o.sent_),
+        waited_(o.waited_),
+        waited_for_(o.waited_for_) {}
+  Permit& operator=(Permit&&) = delete;
+  ~Permit();
+
+  core::TimePoint given_at() const noexcept { return at_; }
+  core::Duration waited() const noexcept { return waited_; }
+  WaitedFor waited_for() const noexcept { return waited_for_; }
+
+  /// The call is written now.
+  void leaves();
+  /// The vendor has answered it, whatever it said.
+  void answered();
+  /// The vendor refused it with 429: the whole quota waits, `retry_after` or a second, at most five minutes.
   void refused(std::optional<core::Duration> retry_after);
-  void answered() { gcra_.answered(); }
-  /// No call before `until`.
-  void hold(core::TimePoint until);
-  std::size_t waiting() const noexcept { return line_.size(); }
-  double rate() const { return gcra_.rate(); }
 
  private:
-  void wake_first();
-
-  core::Clock& clock_;
-  Gcra gcra_;
-  std::list<core::Signal*> line_;
+  Limiter* limiter_;
+  Scheduler::Tenant* tenant_;
+  core::TimePoint at_, sent_;
+  core::Duration waited_;
+  WaitedFor waited_for_;
 };
 
-/// The buckets of this worker, by app and tenant.
+/// Who asks for a permit.
+struct Caller {
+  std::string app;
+  std::int64_t tenant = 0;
+  WorkClass work = WorkClass::incremental;
+};
+
+/// The limits of this worker: callers wait here until a Scheduler lets them go; nobody overtakes, nobody asks twice. Loop thread
+/// only; outlives its callers and permits.
 class Limiter {
  public:
-  explicit Limiter(core::Clock& clock) : clock_(clock) {}
-  Bucket& bucket(const std::string& app, std::int64_t tenant, double per_second);
+  using AskTerms = std::function<Scheduler::Terms(const std::string& app, std::int64_t tenant)>;
+  Limiter(core::Clock& clock, AskTerms terms);
+  Limiter(core::Clock& clock, AskTerms terms, Scheduler::MakePace make_pace);
+
+  /// Waits for its turn. `cancelled` when stop was asked first. The permit is for the moment it is given: send at once.
+  boost::asio::awaitable<core::Result<Permit>> acquire(Caller caller, core::StopToken stop);
+  /// No call of the tenant's quota before `until`.
+  void hold(const std::string& app, std::int64_t tenant, core::TimePoint until);
+  /// A limit may let calls go at another time than it said before.
+  void changed();
+  std::size_t waiting() const noexcept { return scheduler_.waiting(); }
+  /// Calls a second that the tenant's quota aims at now.
+  double rate(const std::string& app, std::int64_t tenant);
 
  private:
+  friend class Permit;
+  Scheduler::Tenant& tenant(const std::string& app, std::int64_t id);
+  struct Standing {
+    Scheduler::Waiter waiter;
+    std::unique_ptr<core::Signal> signal;
+  };
+  boost::asio::awaitable<void> stand(Standing& one, core::StopToken stop);
+  void serve();
+
   core::Clock& clock_;
-  std::map<std::pair<std::string, std::int64_t>, std::unique_ptr<Bucket>> buckets_;
+  const AskTerms terms_;
+  Scheduler scheduler_;
+  std::map<const Scheduler::Waiter*, Standing*> standing_;
+  /// One of those who wait keeps the time for all: it wakes when the next may go, whoever that is.
+  Standing* timekeeper_ = nullptr;
+  core::TimePoint wakes_at_{};
 };
 
 }  // namespace stsync::limits

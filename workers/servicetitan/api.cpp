@@ -21,6 +21,9 @@ constexpr std::size_t kInlineBody = 64u << 10;
 /// What reports get besides 200 (facts 7).
 constexpr int kUnderWay = 202, kGivenBack = 204;
 constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
+/// A permit is used within this time, or another one is taken; not for ever, where everything is slow.
+constexpr core::Duration kPermitGood = std::chrono::milliseconds(100);
+constexpr int kPermitTries = 3;
 
 /// An index entry, its place in the run of records and in the step that publishes it are about 56 bytes of a record, twice that
 /// while the list grows: less than half of max_memory in the worst case.
@@ -70,14 +73,6 @@ core::Error as_file(const Request& request, core::Error error) {
 
 Api::Api(Parts parts) : p_(parts), limits_(limits_of(parts.config.worker)) {}
 
-limits::Bucket& Api::bucket(const tokens::Account& account) {
-  const auto* app = p_.config.find_app(account.app);
-  core::check(app != nullptr, "a bucket of an app that is not configured");
-  const bool whole_app = app->limits.scope == "app";
-  const double limit = whole_app ? app->limits.requests_per_second / p_.config.expected_workers : app->limits.requests_per_second;
-  return p_.limiter.bucket(account.app, whole_app ? 0 : account.tenant, limit);
-}
-
 core::WallTime Api::vendor_now() const {
   return p_.clock.wall_now() - std::chrono::milliseconds(std::max<std::int64_t>(vendor_behind_ms_, 0));
 }
@@ -125,7 +120,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account
     if (!co_await wait(kLeasePoll, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
   auto wire = make_request(account, request);
   if (!wire) co_return core::fail(wire.error());
-  auto response = co_await call(account, request, std::move(*wire), log, stop);
+  auto response = co_await call(account, request, std::move(*wire), log, observer.work(), stop);
   if (response && request.wants_file() && response->status == kElsewhere)
     response = co_await download(account, request, std::move(*response), stop);
   if (!response)
@@ -163,61 +158,82 @@ http::ExchangeLimits Api::exchange_limits(const Request& request) const {
           .in_memory = limits_.in_memory};
 }
 
-/// Connection first, then the permit, then at once the call: what is paced is what the vendor counts. The token is looked at
-/// before the wait and again after it, because a long freeze may outlive it.
-boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account, const Request& wanted, http::Request request,
-                                                         CallLog& log, core::StopToken stop) {
+/// What a call needs.
+struct Api::Ready {
+  limits::Permit permit;
+  std::unique_ptr<http::Connection> connection;
+  tokens::Token token;
+};
+
+/// Permit, connection and token, for a call at once: what is paced is what the vendor counts. The token is looked at before the
+/// wait and again after it, because a long freeze may outlive it. Where the connection or the token takes its time, the permit's
+/// moment has passed: another one is waited for, with what is there now.
+boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account account, const Request& wanted, limits::WorkClass work,
+                                                           bool fresh, core::StopToken stop) {
   const auto* tenant = p_.config.find_tenant(account.app, account.tenant);
   core::check(tenant != nullptr, "a call for a tenant that is not configured");
-  const auto& environment = p_.config.environments.at(tenant->environment);
-  const auto url = http::parse_url(environment.api_url);
+  const auto url = http::parse_url(p_.config.environments.at(tenant->environment).api_url);
   if (!url) co_return core::fail(url.error());
-  auto& bucket = this->bucket(account);
   auto& client = *p_.clients.at(tenant->environment);
-  for (bool fresh : {false, true}) {
+  for (int tries = 1;; ++tries) {
     if (auto first = co_await p_.tokens.get(account, stop); !first) co_return core::fail(first.error());
-    auto connection = co_await client.connect(url->origin, fresh, stop);
+    auto permit = co_await p_.limiter.acquire({account.app, account.tenant, work}, stop);
+    if (!permit) co_return core::fail(permit.error());
+    p_.metrics.permit(account.app, limits::name_of(permit->waited_for()), std::chrono::duration<double>(permit->waited()).count());
+    auto connection = co_await client.connect(url->origin, fresh && tries == 1, stop);
     if (!connection) {
       p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, 0, 0);
       co_return core::fail(connection.error());
     }
-    const auto waited = co_await bucket.acquire(stop);
-    if (!waited) co_return core::fail(waited.error());
-    p_.metrics.throttled(account.app, std::chrono::duration<double>(*waited).count());
     auto token = co_await p_.tokens.get(account, stop);
     if (!token) co_return core::fail(token.error());
+    if (p_.clock.now() - permit->given_at() > kPermitGood && tries < kPermitTries) continue;
+    co_return Ready{std::move(*permit), std::move(*connection), std::move(*token)};
+  }
+}
 
+boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account, const Request& wanted, http::Request request,
+                                                         CallLog& log, limits::WorkClass work, core::StopToken stop) {
+  for (bool fresh : {false, true}) {
+    auto ready = co_await make_ready(account, wanted, work, fresh, stop);
+    if (!ready) co_return core::fail(ready.error());
     auto copy = request;
-    copy.headers.emplace_back("Authorization", "Bearer " + token->text.reveal());
+    copy.headers.emplace_back("Authorization", "Bearer " + ready->token.text.reveal());
+    ready->permit.leaves();
     const auto start = p_.clock.now();
     ++log.calls;
     log.sent = p_.clock.wall_now();
-    auto response = co_await (*connection)->exchange(std::move(copy), exchange_limits(wanted), stop);
+    auto response = co_await ready->connection->exchange(std::move(copy), exchange_limits(wanted), stop);
     const auto seconds = std::chrono::duration<double>(p_.clock.now() - start).count();
     p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, response ? response->status : 0, seconds);
     if (!response) {
       // Told apart from a connection or a token that took too long: this may be due to what was asked for.
       if (response.error().kind() == ErrorKind::timeout) response.error().with_status(kTooSlow);
-      if (!fresh && (*connection)->stale()) continue;  // the server had closed it: never answered, asked again on a new one
+      if (!fresh && ready->connection->stale()) continue;  // the server had closed it: never answered, asked again on a new one
       co_return core::fail(response.error());
     }
-    const auto vendors_now = note_date(*response);
+    ready->permit.answered();
     inflate_refusal(*response);
-    auto error =
-        error_of_status(response->status, response->body, http::find_header(response->headers, "Retry-After"), vendors_now);
-    if (!error || answers(wanted, response->status)) {
-      bucket.answered();
-      co_return std::move(*response);
-    }
-    if (error->kind() == ErrorKind::throttled) {
-      ++log.throttled;
-      p_.metrics.refused(account.app);
-      if (!wanted.turn) bucket.refused(error->retry_after() ? std::optional<core::Duration>(*error->retry_after()) : std::nullopt);
-    }
-    if (error->kind() == ErrorKind::unauthorized) p_.tokens.drop(account, token->generation);
-    co_return core::fail(std::move(*error));
+    if (auto error = refusal(account, wanted, *ready, *response, log)) co_return core::fail(std::move(*error));
+    co_return std::move(*response);
   }
   co_return core::fail(ErrorKind::network, "the server closes every connection before it answers");
+}
+
+/// Nothing: the response is an answer.
+std::optional<core::Error> Api::refusal(const tokens::Account& account, const Request& wanted, Ready& ready,
+                                        const http::Response& response, CallLog& log) {
+  const auto vendors_now = note_date(response);
+  auto error = error_of_status(response.status, response.body, http::find_header(response.headers, "Retry-After"), vendors_now);
+  if (!error || answers(wanted, response.status)) return std::nullopt;
+  if (error->kind() == ErrorKind::throttled) {
+    ++log.throttled;
+    p_.metrics.refused(account.app);
+    if (!wanted.turn)
+      ready.permit.refused(error->retry_after() ? std::optional<core::Duration>(*error->retry_after()) : std::nullopt);
+  }
+  if (error->kind() == ErrorKind::unauthorized) p_.tokens.drop(account, ready.token.generation);
+  return error;
 }
 
 boost::asio::awaitable<Result<FetchedPage>> Api::read(const Request& request, http::Response response) {

@@ -42,14 +42,16 @@ class Api final : public PageSource {
                                                              CallObserver& observer, core::StopToken stop) override;
   core::WallTime vendor_now() const override;
 
-  /// Which quota the account's calls count against.
-  limits::Bucket& bucket(const tokens::Account& account);
-
  private:
   boost::asio::awaitable<core::Result<FetchedPage>> attempt(tokens::Account account, const Request& request, CallLog& log,
                                                             CallObserver& observer, core::StopToken stop);
+  struct Ready;
+  boost::asio::awaitable<core::Result<Ready>> make_ready(tokens::Account account, const Request& wanted, limits::WorkClass work,
+                                                         bool fresh, core::StopToken stop);
   boost::asio::awaitable<core::Result<http::Response>> call(tokens::Account account, const Request& wanted, http::Request request,
-                                                            CallLog& log, core::StopToken stop);
+                                                            CallLog& log, limits::WorkClass work, core::StopToken stop);
+  std::optional<core::Error> refusal(const tokens::Account& account, const Request& wanted, Ready& ready,
+                                     const http::Response& response, CallLog& log);
   boost::asio::awaitable<core::Result<http::Response>> download(tokens::Account account, const Request& wanted,
                                                                 http::Response redirect, core::StopToken stop);
   http::ExchangeLimits exchange_limits(const Request& request) const;

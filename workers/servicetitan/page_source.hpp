@@ -10,6 +10,7 @@
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/stop.hpp"
+#include "limits/fair_ring.hpp"
 #include "servicetitan/crawl.hpp"
 #include "tokens/tokens.hpp"
 
@@ -39,6 +40,8 @@ class CallObserver {
   virtual void retrying(const core::Error& why, core::Duration wait) = 0;
   /// Whether a call may be made now (the lane's lease); false waits.
   virtual bool may_call() = 0;
+  /// How soon somebody wants the job's pages.
+  virtual limits::WorkClass work() const = 0;
 };
 
 /// Where a job's pages come from. Loop thread only.

@@ -98,6 +98,14 @@ void Job::pause() {
   stop_.request_stop();
 }
 
+limits::WorkClass Job::work() const {
+  const auto& sync = state_.command().sync();
+  if (sync.priority() == v1::interactive) return limits::WorkClass::interactive;
+  if (sync.priority() == v1::backfill) return limits::WorkClass::backfill;
+  if (sync.mode() == v1::ids) return limits::WorkClass::interactive;
+  return sync.mode() == v1::incremental ? limits::WorkClass::incremental : limits::WorkClass::backfill;
+}
+
 boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
   lane_stop_ = lane_stop;
   const auto on_lane_stop = lane_stop.on_stop([this] { stop_.request_stop(); });

@@ -78,6 +78,7 @@ class Job final : public servicetitan::CallObserver {
   void throttled(const core::Error& why) override;
   void retrying(const core::Error& why, core::Duration wait) override;
   bool may_call() override { return context_.may_call(); }
+  limits::WorkClass work() const override;
 
  private:
   struct Uncommitted {

@@ -420,7 +420,7 @@ void Lane::Incarnation::start_jobs() {
     if (!slots.may_take(tenant) || !may_start(state)) continue;
     slots.take(tenant);
     busy_streams[stream_journal_key(c)] = *key;
-    if (held.insert(tenant).second) ctx.api.bucket({c.app(), c.tenant()}).hold(started + kFirstCallAfter);
+    if (held.insert(tenant).second) ctx.limiter.hold(c.app(), c.tenant(), started + kFirstCallAfter);
     running[*key] = std::make_unique<Job>(job_context, *key, state);
     tasks.spawn("job " + c.id(), run_job(*key));
   }

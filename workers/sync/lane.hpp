@@ -24,6 +24,7 @@ struct LaneContext {
   const kafka::Cluster& cluster;
   kafka::GroupConsumer& consumer;
   servicetitan::Api& api;
+  limits::Limiter& limiter;
   telemetry::Metrics& metrics;
   const std::map<std::string, RecordTopic>& record_topics;  ///< those that exist
   std::function<int()> busy_lanes;

@@ -6,6 +6,7 @@
 
 #include "core/text.hpp"
 #include "kafka/admin.hpp"
+#include "servicetitan/quota.hpp"
 #include "sync/record_topics.hpp"
 #include "telemetry/log.hpp"
 
@@ -21,6 +22,8 @@ namespace {
 constexpr core::Duration kTick = 1s;
 /// Of max_memory, for pages; the rest is for the program, librdkafka and what a page needs while it is inflated.
 constexpr std::uint64_t kPagesOf10 = 6;
+/// More than calls can be under way: the limiter decides who gets one, and tokens are fetched beside them.
+constexpr std::size_t kConnections = limits::Scheduler::kConnections + 64;
 constexpr int kLogEvery = 60;  // seconds: a broker that is away is said once a minute
 
 void log_kafka(int level, const std::string& facility, const std::string& text) {
@@ -66,7 +69,7 @@ Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng&
       large_helpers_("helper-large", 1),
       spool_(config.worker.spool_dir),
       admin_thread_("admin", 1),
-      limiter_(clock),
+      limiter_(clock, servicetitan::quota_terms(config)),
       page_memory_(clock, static_cast<std::size_t>(config.worker.max_memory / 10 * kPagesOf10)),
       tick_(clock.make_signal()),
       closings_(loop, clock),
@@ -149,7 +152,7 @@ Result<void> Worker::make_consumer() {
 
 Result<void> Worker::make_clients() {
   for (const auto& [name, environment] : config_.environments) {
-    auto client = http::make_client(loop_, clock_, {.ca_file = environment.ca_file});
+    auto client = http::make_client(loop_, clock_, {.ca_file = environment.ca_file, .max_connections_per_origin = kConnections});
     if (!client) return core::fail(client.error().within("setting up environment " + name));
     clients_[name] = std::move(*client);
     auto storage = http::make_client(loop_, clock_, {.ca_file = environment.ca_file, .public_only = true});
@@ -251,7 +254,7 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
   lane_tasks_ = std::make_unique<core::TaskGroup>(loop_, clock_);
   for (const auto p : partitions) {
     lanes_[p] = std::make_unique<Lane>(
-        LaneContext{loop_, clock_, rng_, config_, catalogue_, cluster_, *consumer_, *api_, metrics_, record_topics_,
+        LaneContext{loop_, clock_, rng_, config_, catalogue_, cluster_, *consumer_, *api_, limiter_, metrics_, record_topics_,
                     [this] {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));

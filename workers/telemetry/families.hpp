@@ -37,6 +37,8 @@ enum class Family : std::size_t {
   throttle_wait,
   token_requests,
   quota_limit,
+  quota_permits,
+  quota_freezes,
   records,
   record_bytes,
   pages,

@@ -140,7 +140,10 @@ void Metrics::api_call(std::string_view app, std::int64_t tenant, std::string_vi
   impl_->counter(Family::resource_api_requests, {app, resource}).Increment();
   impl_->histogram(Family::api_duration, {app}).Observe(seconds);
 }
-void Metrics::throttled(std::string_view app, double seconds) { impl_->counter(Family::throttle_wait, {app}).Increment(seconds); }
+void Metrics::permit(std::string_view app, std::string_view waited_for, double seconds) {
+  impl_->counter(Family::quota_permits, {app}).Increment();
+  if (seconds > 0) impl_->counter(Family::throttle_wait, {app, waited_for}).Increment(seconds);
+}
 void Metrics::refused(std::string_view app) { impl_->counter(Family::api_throttled, {app}).Increment(); }
 void Metrics::token_fetch(std::string_view app, std::string_view outcome) {
   impl_->counter(Family::token_requests, {app, outcome}).Increment();
@@ -169,7 +172,8 @@ void Metrics::dead_letter(std::string_view reason) { impl_->counter(Family::dead
 void Metrics::quota(std::string_view app, double per_second) {
   impl_->gauge(Family::quota_limit, {app}).Set(per_second);
   // From the start at zero, so that a rate sees the first event and a dashboard shows "none" instead of nothing.
-  for (const auto family : {Family::api_throttled, Family::throttle_wait}) impl_->counter(family, {app});
+  for (const auto family : {Family::api_throttled, Family::quota_permits, Family::quota_freezes}) impl_->counter(family, {app});
+  for (const auto* what : {"tenant", "app"}) impl_->counter(Family::throttle_wait, {app, what});
   for (const auto* outcome : {"ok", "refused", "failed"}) impl_->counter(Family::token_requests, {app, outcome});
   for (const auto* code : {"2xx", "4xx", "5xx", "none"}) impl_->counter(Family::api_requests, {app, code});
   impl_->histogram(Family::api_duration, {app});

@@ -17,7 +17,8 @@ class Metrics {
 
   /// One call to the vendor was answered or failed. `status`: HTTP status, 0 without an answer. `seconds`: from write to last byte.
   void api_call(std::string_view app, std::int64_t tenant, std::string_view resource, int status, double seconds);
-  void throttled(std::string_view app, double seconds);                                                     ///< waited for a permit
+  /// A permit to call was given after so long. `waited_for`: nothing, tenant, app, resource, breaker, connection.
+  void permit(std::string_view app, std::string_view waited_for, double seconds);
   void refused(std::string_view app);                                                                       ///< 429
   void token_fetch(std::string_view app, std::string_view outcome);                                         ///< ok, refused, failed
   void records(std::string_view app, std::string_view resource, std::uint64_t count, std::uint64_t bytes);  ///< committed

@@ -1,0 +1,11 @@
+#pragma once
+#include "config/config.hpp"
+#include "limits/limiter.hpp"
+
+namespace stsync::servicetitan {
+
+/// What a tenant's calls count against (facts 3: 60 a second for each app and tenant, or for the app), as configured. An app-wide
+/// quota without a shared store is divided by the expected workers. `config` outlives what is returned.
+limits::Limiter::AskTerms quota_terms(const config::Config& config);
+
+}  // namespace stsync::servicetitan
