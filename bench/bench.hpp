@@ -47,6 +47,13 @@ struct QuotaOptions {
 /// How much of a quota of 60 calls a second the worker uses, and how often it is refused; counted by the server.
 int run_quota(const QuotaOptions& options);
 
+struct FairnessOptions {
+  int seconds = 60;
+  std::string json;
+};
+/// Fifty tenants under one quota of their app: what each gets when all want more, and what the small ones notice of a large one.
+int run_fairness(const FairnessOptions& options);
+
 double median(std::vector<double> values);
 /// Writes the text; a name that is empty is nothing to do. Throws when it cannot.
 void write_file(const std::string& name, const std::string& text);

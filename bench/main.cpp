@@ -30,6 +30,14 @@ int run(int argc, char** argv) {
   cmd->add_option("--json", quota.json, "Also write every figure into this file");
   cmd->callback([&] { exit = run_quota(quota); });
 
+  FairnessOptions fairness;
+  cmd = app.add_subcommand("fairness", "How fifty tenants share one quota, and what the small ones notice of a large one");
+  cmd->add_option("--seconds", fairness.seconds, "How long to count, three times")
+      ->capture_default_str()
+      ->check(CLI::Range(10, 86'400));
+  cmd->add_option("--json", fairness.json, "Also write every figure into this file");
+  cmd->callback([&] { exit = run_fairness(fairness); });
+
   FloorOptions floor;
   cmd = app.add_subcommand("floor", "The least the pipeline could cost, as a process of its own")->group("");
   cmd->add_option("--config", floor.config)->required();

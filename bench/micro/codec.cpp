@@ -4,7 +4,8 @@
 #include "codec/page.hpp"
 #include "codec/redact.hpp"
 #include "core/error.hpp"
-#include "sim/dataset.hpp"
+#include "sim/schema.hpp"
+#include "sim/store.hpp"
 
 namespace stsync::bench {
 namespace {
@@ -14,13 +15,14 @@ const std::string& page_of(std::size_t rows) {
   static std::map<std::size_t, std::string> pages;
   auto& text = pages[rows];
   if (!text.empty()) return text;
-  const auto* jobs = sim::find_resource("jpm.jobs");
+  const auto* jobs = sim::Schema::get().find("jpm.jobs");
   core::check(jobs != nullptr, "the simulator has no jobs");
-  const sim::Dataset data(*jobs, 1001, 1, static_cast<sim::Dataset::Index>(rows), 1036);
+  sim::Writers writers(1036);
+  const sim::Store store(1001, 1, static_cast<sim::Dataset::Index>(rows), writers);
   text = R"({"hasMore":true,"continueFrom":"x","data":[)";
   for (std::size_t i = 0; i < rows; ++i) {
     if (i > 0) text += ',';
-    data.append(text, static_cast<sim::Dataset::Index>(i));
+    store.append(text, jobs->endpoints.front(), static_cast<sim::Dataset::Index>(i));
   }
   text += "]}";
   return text;

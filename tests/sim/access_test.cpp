@@ -86,6 +86,19 @@ TEST_F(Quota, ExactlyTheCallsAboveTheLimitAreRefused) {
   EXPECT_THAT(stats, HasSubstr(R"("resources":{"jpm.job-types":7})"));
 }
 
+TEST_F(Quota, OneOfTheAppIsForAllItsTenants) {
+  auto options = small();
+  options.tenants = {1001, 1002};
+  options.requests_per_second = 3;
+  options.quota_of_app = true;
+  start_with(options);
+  EXPECT_EQ(get(1001, "jpm", "job-types").status, 200);
+  EXPECT_EQ(get(1002, "jpm", "job-types").status, 200);
+  EXPECT_EQ(get(1001, "jpm", "job-types").status, 200);
+  EXPECT_EQ(get(1002, "jpm", "job-types").status, 429);
+  EXPECT_THAT(plain_get("/__sim/stats").body, HasSubstr(R"("unauthorized":0,"max_calls_in_one_second":4,)"));
+}
+
 TEST(SimOptions, NonsenseIsABadConfig) {
   asio::io_context loop;
   test::VirtualClock clock(loop);

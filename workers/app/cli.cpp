@@ -109,6 +109,9 @@ void add_sim(CLI::App& app, Options& o, int& exit) {
   cmd->add_option("--records", o.sim.records, "Rows per tenant and resource")->capture_default_str();
   cmd->add_option("--seed", o.sim.seed, "The same seed gives the same data")->capture_default_str();
   cmd->add_option("--rate", o.sim.rate, "Calls a second allowed per app and tenant; 0: no limit")->capture_default_str();
+  cmd->add_option("--rate-of", o.sim.rate_of, "What the rate is for: each tenant, or the app with all of them")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"tenant", "app"}));
   cmd->add_option("--export-page", o.sim.export_page, "Rows of a page of an export feed")->capture_default_str();
   cmd->add_option("--record-bytes", o.sim.record_bytes, "About the size of a record, where its fields allow it")
       ->capture_default_str();

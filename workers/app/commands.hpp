@@ -64,6 +64,7 @@ struct SimOptions {
   std::size_t records = 1000;
   std::uint64_t seed = 1;
   double rate = 60;
+  std::string rate_of = "tenant";
   bool plain = false;
   bool gzip = true;
   std::string tls_cert, tls_key, config_out;

@@ -42,6 +42,7 @@ std::optional<sim::Options> options_of(const SimOptions& o) {
   out.records = o.records;
   out.seed = o.seed;
   out.requests_per_second = o.rate;
+  out.quota_of_app = o.rate_of == "app";
   out.export_page = o.export_page;
   out.record_bytes = o.record_bytes;
   out.time_scale = o.time_scale;

@@ -24,6 +24,10 @@ constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
 /// A permit is used within this time, or another one is taken; not for ever, where everything is slow.
 constexpr core::Duration kPermitGood = std::chrono::milliseconds(100);
 constexpr int kPermitTries = 3;
+/// Pages handed to a helper at once: it never waits for the next, and tenants take turns in front of it.
+constexpr std::size_t kAtHelper = 2;
+/// What a turn of a small page costs, in bytes; larger ones cost as much more.
+constexpr double kTurnBytes = 64 << 10;
 
 /// An index entry, its place in the run of records and in the step that publishes it are about 56 bytes of a record, twice that
 /// while the list grows: less than half of max_memory in the worst case.
@@ -71,7 +75,11 @@ core::Error as_file(const Request& request, core::Error error) {
 
 }  // namespace
 
-Api::Api(Parts parts) : p_(parts), limits_(limits_of(parts.config.worker)) {}
+Api::Api(Parts parts)
+    : p_(parts),
+      limits_(limits_of(parts.config.worker)),
+      helper_turns_(parts.clock, kAtHelper),
+      large_turns_(parts.clock, kAtHelper) {}
 
 core::WallTime Api::vendor_now() const {
   return p_.clock.wall_now() - std::chrono::milliseconds(std::max<std::int64_t>(vendor_behind_ms_, 0));
@@ -125,7 +133,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account
     response = co_await download(account, request, std::move(*response), stop);
   if (!response)
     co_return core::fail(with_advice(as_file(request, std::move(response.error())), *request.resource, *request.endpoint));
-  auto page = co_await read(request, std::move(*response));
+  auto page = co_await read(sharer(account, observer.work()), request, std::move(*response));
   if (!page) co_return core::fail(as_file(request, std::move(page.error())));
   co_return page;
 }
@@ -220,6 +228,10 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
   co_return core::fail(ErrorKind::network, "the server closes every connection before it answers");
 }
 
+limits::Sharer Api::sharer(const tokens::Account& account, limits::WorkClass work) const {
+  return {account.app, account.tenant, work, p_.config.find_tenant(account.app, account.tenant)->weight};
+}
+
 /// Nothing: the response is an answer.
 std::optional<core::Error> Api::refusal(const tokens::Account& account, const Request& wanted, Ready& ready,
                                         const http::Response& response, CallLog& log) {
@@ -236,7 +248,7 @@ std::optional<core::Error> Api::refusal(const tokens::Account& account, const Re
   return error;
 }
 
-boost::asio::awaitable<Result<FetchedPage>> Api::read(const Request& request, http::Response response) {
+boost::asio::awaitable<Result<FetchedPage>> Api::read(limits::Sharer who, const Request& request, http::Response response) {
   if (request.turn && (response.status == kGivenBack || request.method == "DELETE"))
     co_return FetchedPage{std::make_shared<const core::Body>(), {}, kGivenBack};
   const auto status = response.status;
@@ -253,11 +265,14 @@ boost::asio::awaitable<Result<FetchedPage>> Api::read(const Request& request, ht
   if (small) {
     page = read_page(response, fields, limits);
   } else if (!response.spooled) {
+    auto turn = co_await helper_turns_.enter(who);
+    turn.costs(std::max(1.0, static_cast<double>(response.body.size()) / kTurnBytes));
     auto job = [&response, fields = fields, limits] { return read_page(response, fields, limits); };
     page = co_await core::run_on(p_.helpers.executor(), std::move(job));
   }
   if (page && *page) (*page)->status = status;
   if (page) co_return std::move(*page);
+  auto turn = co_await large_turns_.enter(who);
   auto job = [response = std::move(response), fields = fields, limits, spool = &p_.spool]() mutable {
     return read_large_page(std::move(response), fields, limits, *spool);
   };

@@ -9,6 +9,7 @@
 #include "core/rng.hpp"
 #include "core/run_on.hpp"
 #include "http/client.hpp"
+#include "limits/fair_gate.hpp"
 #include "limits/limiter.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "servicetitan/classify.hpp"
@@ -50,18 +51,20 @@ class Api final : public PageSource {
                                                          bool fresh, core::StopToken stop);
   boost::asio::awaitable<core::Result<http::Response>> call(tokens::Account account, const Request& wanted, http::Request request,
                                                             CallLog& log, limits::WorkClass work, core::StopToken stop);
+  limits::Sharer sharer(const tokens::Account& account, limits::WorkClass work) const;
   std::optional<core::Error> refusal(const tokens::Account& account, const Request& wanted, Ready& ready,
                                      const http::Response& response, CallLog& log);
   boost::asio::awaitable<core::Result<http::Response>> download(tokens::Account account, const Request& wanted,
                                                                 http::Response redirect, core::StopToken stop);
   http::ExchangeLimits exchange_limits(const Request& request) const;
-  boost::asio::awaitable<core::Result<FetchedPage>> read(const Request& request, http::Response response);
+  boost::asio::awaitable<core::Result<FetchedPage>> read(limits::Sharer who, const Request& request, http::Response response);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   core::Result<http::Request> make_request(const tokens::Account& account, const Request& request) const;
   core::WallTime note_date(const http::Response& response);
 
   Parts p_;
   const PageLimits limits_;
+  limits::FairGate helper_turns_, large_turns_;
   std::int64_t vendor_behind_ms_ = 0;
 };
 

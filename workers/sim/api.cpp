@@ -113,7 +113,7 @@ ServerResponse answer_api(World& world, const ServerRequest& request, const Faul
   auto& t = world.tenants.at(route->tenant);  // whoever has a token of it
   ++t.calls;
   ++world.resource_calls[route->endpoint->resource->name];
-  if (const auto decision = t.quota.take(world.clock.now()); !decision.allowed) {
+  if (const auto decision = world.quota_of(t).take(world.clock.now()); !decision.allowed) {
     ++t.refused;
     return over_quota(world, decision.wait);
   }

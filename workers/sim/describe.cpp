@@ -60,6 +60,7 @@ std::string worker_config(const Simulator& simulator, const std::string& ca_file
   yaml += fmt::format("apps:\n  - name: {}\n    app_key: {}\n", quoted(simulator.app_name()), quoted(simulator.app_key()));
   const auto quota = simulator.requests_per_second();
   yaml += fmt::format("    limits:\n      requests_per_second: {}\n", quota > 0 ? std::min(quota, kMostPerSecond) : kMostPerSecond);
+  if (simulator.quota_of_app()) yaml += "      scope: app\n";
   yaml += fmt::format("      reports_per_minute: {}\n", simulator.reports_per_minute());
   yaml += "    tenants:\n";
   for (const auto& tenant : simulator.tenants())

@@ -52,6 +52,7 @@ World::World(boost::asio::any_io_executor l, core::Clock& c, Options o)
       accounts(options.seed, options.tenants, options.token_life),
       cache(options.cache_bytes),
       writers(options.record_bytes),
+      app_quota(options.requests_per_second),
       churn_per_second(options.churn_per_second) {
   for (const auto tenant : options.tenants)
     tenants.emplace(std::piecewise_construct, std::forward_as_tuple(tenant), std::forward_as_tuple(tenant, options, writers));
@@ -194,6 +195,7 @@ class LocalSimulator final : public Simulator {
   std::string app_key() const override { return service_->world().accounts.app_key(); }
   std::vector<TenantAccess> tenants() const override { return service_->world().accounts.tenants(); }
   double requests_per_second() const override { return service_->world().options.requests_per_second; }
+  bool quota_of_app() const override { return service_->world().options.quota_of_app; }
   int reports_per_minute() const override { return static_cast<int>(std::clamp(service_->world().options.time_scale, 1.0, 60.0)); }
   std::vector<Truth> truth(const std::string& resource) const override {
     std::vector<Truth> out;

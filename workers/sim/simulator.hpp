@@ -21,6 +21,7 @@ struct Options {
   std::size_t records = 1000;  ///< rows per tenant and resource
   std::uint64_t seed = 1;
   double requests_per_second = 60;  ///< sliding one-second window per app and tenant; 0: none
+  bool quota_of_app = false;        ///< one window for all tenants of the app
   core::Duration token_life = std::chrono::seconds(900);
   std::size_t export_page = 500;                           ///< rows an export page
   std::size_t max_page_size = 5000;                        ///< of lists; larger ones are clamped
@@ -78,6 +79,7 @@ class Simulator {
   virtual std::string app_key() const = 0;
   virtual std::vector<TenantAccess> tenants() const = 0;
   virtual double requests_per_second() const = 0;  ///< of the quota; 0: none
+  virtual bool quota_of_app() const = 0;
   virtual int reports_per_minute() const = 0;      ///< runs of one report
   /// Of every resource with rows. The first call renders and hashes all of them, about 2 s a million.
   virtual std::vector<Truth> truth(const std::string& resource = {}) const = 0;

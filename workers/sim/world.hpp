@@ -59,6 +59,8 @@ struct World {
   Truth truth_of(const TenantWorld& tenant, const Resource& resource, Rows* rows = nullptr);
   /// A time of the vendor's in this world: minutes pass in seconds where the scale says so.
   core::Duration scaled(core::Duration d) const;
+  /// What a tenant's calls count against.
+  QuotaLog& quota_of(TenantWorld& tenant) { return options.quota_of_app ? app_quota : tenant.quota; }
 
   boost::asio::any_io_executor loop;
   core::Clock& clock;
@@ -68,6 +70,7 @@ struct World {
   PageCache cache;
   Writers writers;
   std::map<std::int64_t, TenantWorld> tenants;
+  QuotaLog app_quota;  ///< where all tenants share one
   std::map<Whose, Fetches> fetches;
   std::map<std::string, std::uint64_t> resource_calls;
   /// What was answered where nothing but the question decides which records there are, by key.

@@ -1,20 +1,22 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <string>
 
 namespace stsync::sync {
 
-/// Which tenants' jobs run at once in a lane. Pure. A tenant may have as many as are still free: alone it gets half of them, and
-/// one that comes later finds room however slow the others are, because a job may hold its slot for hours.
+/// Which tenants' jobs run at once in a lane. Pure. A tenant's first job always does, because a job may hold its slot for hours
+/// and nobody is to wait for another's. Further ones get as many slots as are still free, up to what fills a quota: a job makes
+/// one call at a time, and 32 at half a second a call are the 60 a second that a tenant may make.
 class JobSlots {
  public:
-  /// A job makes one call at a time: half of these, at half a second a call, are the 60 calls a second that a tenant may make.
-  static constexpr std::size_t kMost = 64;
+  static constexpr std::size_t kMost = 512, kOfTenant = 32;
 
   bool may_take(const std::string& tenant) const {
     const auto at = taken_.find(tenant);
-    return (at == taken_.end() ? 0 : at->second) < kMost - all_;
+    if (at == taken_.end()) return true;
+    return at->second < std::min(kOfTenant, kMost - std::min(kMost, all_));
   }
   void take(const std::string& tenant) {
     ++taken_[tenant];

@@ -1,0 +1,26 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "kafka/client.hpp"
+
+namespace stsync::bench {
+
+/// Puts commands on their topic, as another system would, many a second.
+class CommandWriter {
+ public:
+  CommandWriter(const kafka::Cluster& cluster, const std::string& topic);
+  ~CommandWriter();
+  CommandWriter(const CommandWriter&) = delete;
+  CommandWriter& operator=(const CommandWriter&) = delete;
+  /// `sync`: the command's member, JSON. Throws when the broker refuses it.
+  void write(std::int64_t tenant, const std::string& id, const std::string& sync);
+  /// Waits until the broker has them all.
+  void flush();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stsync::bench
