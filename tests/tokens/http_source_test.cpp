@@ -150,21 +150,5 @@ TEST_F(HttpTokenSourceTest, B21_SecretsDoNotFollowARedirect) {
   EXPECT_EQ(desk->requests.size(), 5u);
 }
 
-TEST(TokenAnswer, B17_ATokenThatFitsNoHeaderIsNone) {
-  // It would fail every call until its end; a failed fetch is soon tried again.
-  for (const char* body : {R"({"access_token":"a\r\nX-Evil: 1"})", R"({"access_token":"a b"})", R"({"access_token":"a\u0000"})",
-                           R"({"access_token":"\u00fc"})", R"({"access_token":" "})"}) {
-    const auto answer = read_token_answer(200, body);
-    ASSERT_FALSE(answer) << body;
-    EXPECT_EQ(answer.error().kind(), ErrorKind::server);
-  }
-  EXPECT_TRUE(read_token_answer(200, R"({"access_token":"eyJh.bGci-Oi_J/+~="})"));
-}
-
-TEST(TokenAnswer, B17_ALifeThatIsNoNumberIsTheUsualOne) {
-  for (const char* life : {"null", "\"900\"", "1e3", "899.5", "{}", "99999999999999999999", "true", "\"abc\"", "1e9"})
-    EXPECT_EQ(read_token_answer(200, std::string(R"({"access_token":"a","expires_in":)") + life + "}")->life, 900s) << life;
-}
-
 }  // namespace
 }  // namespace stsync::tokens
