@@ -1,7 +1,11 @@
 // The token endpoint's side of a fetch: what is sent, over which connection, and what the answer may be.
 #include "tokens/http_source.hpp"
 
+#include <unistd.h>
+
 #include <deque>
+#include <filesystem>
+#include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -136,6 +140,84 @@ TEST_F(HttpTokenSourceTest, AnEndpointThatEchoesTheSecretDoesNotGetItIntoAnError
       ASSERT_FALSE(refused);
       EXPECT_THAT(refused.error().message(), Not(HasSubstr("GEHEIM"))) << status << " " << body;
     }
+}
+
+/// The same with a secret in a file, and one source for all fetches.
+struct RotatedFiles : HttpTokenSourceTest {
+  RotatedFiles() {
+    file = ::testing::TempDir() + "stsync_rotated_secret_" + std::to_string(::getpid());
+    write("old.GEHEIM\n");
+    config.apps[0].tenants[0].client_secret = {file, {}};
+  }
+  ~RotatedFiles() override { std::filesystem::remove(file); }
+  void write(const std::string& text) const { std::ofstream(file) << text; }
+  Result<Fetched> next() {
+    std::optional<Result<Fetched>> out;
+    const auto run = [&]() -> awaitable<void> { out = co_await source.fetch(account, {}); };
+    boost::asio::io_context loop;
+    boost::asio::co_spawn(loop, run(), boost::asio::detached);
+    loop.run();
+    return *out;
+  }
+  void accepts() { answers(200, R"({"access_token":"abc"})"); }
+  void refuses() { answers(400, R"({"error":"invalid_client"})"); }
+  std::string shown() const {
+    const auto& body = desk->requests.back().body;
+    return body.substr(body.rfind('=') + 1);
+  }
+  const Account account{"acme", 1001};
+  std::string file;
+  HttpTokenSource source{config, clients};
+};
+
+TEST_F(RotatedFiles, AreReadAtEachFetch) {
+  accepts();
+  EXPECT_TRUE(next());
+  EXPECT_EQ(shown(), "old.GEHEIM");
+  EXPECT_FALSE(source.changed(account));
+  write("new.GEHEIM");
+  EXPECT_TRUE(source.changed(account));
+  accepts();
+  EXPECT_TRUE(next());
+  EXPECT_EQ(shown(), "new.GEHEIM");
+  EXPECT_FALSE(source.changed(account));
+}
+
+TEST_F(RotatedFiles, WhatWorkedLastIsShownOnceTheNewIsRefused) {
+  accepts();
+  EXPECT_FALSE(next()->fallback);
+  write("new.GEHEIM");
+  refuses();
+  EXPECT_EQ(next().error().kind(), ErrorKind::unauthorized);
+  EXPECT_EQ(shown(), "new.GEHEIM");
+  EXPECT_TRUE(source.has_another(account));
+  accepts();
+  EXPECT_TRUE(next()->fallback);
+  EXPECT_EQ(shown(), "old.GEHEIM");
+  EXPECT_FALSE(source.has_another(account));
+}
+
+TEST_F(RotatedFiles, AreOfOneAccountOnly) {
+  accepts();
+  next();
+  write("new.GEHEIM");
+  EXPECT_FALSE(source.has_another({"acme", 1002}));
+  EXPECT_FALSE(source.changed({"acme", 1002}));
+}
+
+TEST_F(RotatedFiles, AFileThatIsGoneForAMomentIsNoChangeAndNoFailure) {
+  accepts();
+  next();
+  std::filesystem::remove(file);
+  EXPECT_FALSE(source.changed(account));
+  accepts();
+  EXPECT_TRUE(next()->fallback);
+  EXPECT_EQ(shown(), "old.GEHEIM");
+}
+
+TEST_F(HttpTokenSourceTest, TheEndpointSaysHowLongToWait) {
+  desk->answers.emplace_back(http::Response{429, {{"Retry-After", "33"}}, ""});
+  EXPECT_EQ(fetch().error().retry_after(), 33s);
 }
 
 TEST_F(HttpTokenSourceTest, B21_SecretsDoNotFollowARedirect) {

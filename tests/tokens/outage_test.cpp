@@ -130,6 +130,19 @@ TEST(Outage, B18_ATokenThatEndedOnItsWayIsNotHandedOut) {
   EXPECT_EQ(play.text(), "token 2 of acme");
 }
 
+TEST(Outage, AStopIsNoneEither) {
+  Play play;
+  core::StopSource stop;
+  stop.request_stop();
+  std::vector<Result<Token>> answers;
+  play.tasks.spawn("get", play.ask(play.account, stop.token(), answers));
+  play.clock.run_for(0s);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].error().kind(), ErrorKind::cancelled);
+  EXPECT_FALSE(is_token_outage(answers[0].error()));
+  EXPECT_EQ(play.source.calls, 0);
+}
+
 TEST(Outage, TheEndOfTheWorkerIsNone) {
   Play play;
   play.source.takes = 1h;
