@@ -127,7 +127,7 @@ TEST_F(BreakerTest, CallsThatLeftBeforeItOpenedSayNothingAfterIt) {
   breaker.failed(slower, now, rng);
   EXPECT_EQ(breaker.next(now), TimePoint::max()) << "there is still a probe";
   breaker.succeeded(probe);
-  breaker.failed(slow, now, rng);
+  for (int i = 0; i < 10; ++i) breaker.failed(slow, now, rng);
   EXPECT_EQ(state(), State::closed);
 }
 

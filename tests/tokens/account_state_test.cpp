@@ -1,6 +1,9 @@
 // Decisions about one token, without a loop.
 #include "tokens/account_state.hpp"
 
+#include <functional>
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -91,6 +94,18 @@ TEST(AccountState, WaitsOfAnOutageDoubleUpToAMinuteAndNotAllInStep) {
     waits.insert(state.error(now - 60s).retry_after()->count());
   }
   EXPECT_GT(waits.size(), 90u);
+}
+
+TEST(AccountState, AWaitIsNotMadeShorterByADrop) {
+  core::Rng rng(1);
+  auto state = with_token(900s, rng);
+  state.dropped(1, kStart + 1s, rng);
+  state.fetched({core::Secret("t"), 30s}, kStart + 1s, kStart + 1s, rng);
+  state.fetch_failed(core::Error(ErrorKind::throttled, "later").with_retry_after(5min), kStart + 25s, rng);
+  state.dropped(2, kStart + 26s, rng);  // the second in a row: 60 s
+  EXPECT_EQ(state.health(kStart + 26s), Health::refused);
+  EXPECT_FALSE(state.wants_fetch(kStart + 25s + 5min - 1ms));
+  EXPECT_TRUE(state.wants_fetch(kStart + 25s + 5min));
 }
 
 TEST(AccountState, RefusedAndDownAreToldApart) {

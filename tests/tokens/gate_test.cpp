@@ -72,6 +72,19 @@ TEST_F(GateTest, WhoStopsLeavesHisPlaceToTheNext) {
   EXPECT_EQ(tasks.size(), 0u);
 }
 
+TEST_F(GateTest, WhoComesWhenItOpensStandsBehindThoseWhoWait) {
+  const auto late = [this](int name) -> awaitable<void> {
+    co_await clock.sleep_until(TimePoint(200ms));
+    co_await pass(name);
+  };
+  tasks.spawn("3", late(3));
+  tasks.spawn("1", pass(1));
+  tasks.spawn("2", pass(2));
+  clock.run_for(1min);
+  EXPECT_THAT(passed, ::testing::ElementsAre(::testing::Pair(1, TimePoint(0s)), ::testing::Pair(2, TimePoint(200ms)),
+                                             ::testing::Pair(3, TimePoint(400ms))));
+}
+
 TEST_F(GateTest, NobodyPassesWhileTheAppIsThrottled) {
   for (int i = 0; i < 5; ++i) tasks.spawn("pass", pass(i));
   clock.run_for(250ms);

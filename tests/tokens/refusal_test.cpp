@@ -43,6 +43,18 @@ TEST(Refusal, ADeadCredentialWhoseEndpointAlsoFailsCostsNoMore) {
   };
   for (const auto start = play.clock.now(); play.clock.now() - start < 12h; play.clock.run_for(7s)) ASSERT_FALSE(play.get());
   EXPECT_LE(most_within(play.source.at, 1h), 20u);
+  for (std::size_t i = 1; i < play.source.at.size(); ++i)
+    EXPECT_LE(play.source.at[i] - play.source.at[i - 1], 16min) << "and is not left alone for an hour after twenty in a row";
+}
+
+TEST(Refusal, AnOutageAfterARefusalIsOverSoonAfterItsEnd) {
+  Play play;
+  play.source.failure = refusal();
+  EXPECT_FALSE(play.get());
+  play.source.failure = core::Error(ErrorKind::server, "down");
+  for (const auto start = play.clock.now(); play.clock.now() - start < 3h; play.clock.run_for(1s)) ASSERT_FALSE(play.get());
+  EXPECT_LE(most_within(play.source.at, 1h), 20u);
+  for (std::size_t i = 1; i < play.source.at.size(); ++i) EXPECT_LE(play.source.at[i] - play.source.at[i - 1], 205s);
 }
 
 TEST(Refusal, B16_AnApiThatRefusesEveryTokenCausesNoStorm) {

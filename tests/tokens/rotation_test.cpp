@@ -152,6 +152,35 @@ TEST(Rotation, AnOutageSaysNothingAboutTheCredentials) {
   EXPECT_FALSE(rotation.has_another()) << "both were tried";
 }
 
+TEST(Rotation, TheConfiguredOnesAreTheOtherWhereTheOldWereFirst) {
+  Rotation rotation;
+  ASSERT_TRUE(rotation.choose(credentials("old")));
+  rotation.worked();
+  ASSERT_TRUE(rotation.choose(credentials("new")));
+  rotation.refused();
+  ASSERT_TRUE(rotation.choose(credentials("new")));
+  rotation.worked();
+  EXPECT_TRUE(rotation.fell_back());
+  EXPECT_EQ(rotation.choose(credentials("new"))->secret.reveal(), "old") << "they worked last time";
+  rotation.refused();
+  EXPECT_TRUE(rotation.has_another());
+  EXPECT_EQ(rotation.choose(credentials("new"))->secret.reveal(), "new");
+  rotation.worked();
+  EXPECT_FALSE(rotation.fell_back());
+  EXPECT_EQ(rotation.choose(credentials("new"))->secret.reveal(), "new");
+}
+
+TEST(Rotation, ANewFileIsShownAtOnceWhateverTheOneBeforeWas) {
+  Rotation rotation;
+  ASSERT_TRUE(rotation.choose(credentials("old")));
+  rotation.worked();
+  ASSERT_TRUE(rotation.choose(credentials("wrong")));
+  rotation.refused();
+  ASSERT_TRUE(rotation.choose(credentials("wrong")));
+  rotation.worked();
+  EXPECT_EQ(rotation.choose(credentials("right"))->secret.reveal(), "right");
+}
+
 TEST(Rotation, TheFirstCredentialsHaveNoOther) {
   Rotation rotation;
   ASSERT_TRUE(rotation.choose(credentials("wrong")));

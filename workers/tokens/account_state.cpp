@@ -32,9 +32,11 @@ constexpr Duration kLongestAskedFor = 5min;
 /// A fetch may be two requests: the credentials as configured, then those that worked last.
 constexpr std::size_t kRequestsOfFetch = 2;
 constexpr auto kRoomForFetch = AccountState::kBadCallsAnHour - kRequestsOfFetch;
+/// So far apart, fetches keep to the budget for ever.
+constexpr Duration kEvenly = Duration(1h) / kRoomForFetch;
 /// A token that the API refuses later than this was one that had worked, for all we know: such drops keep to the budget of an hour
 /// by themselves. Earlier ones, in a row, mean that the API refuses whatever it is shown.
-constexpr Duration kProven = Duration(1h) / kRoomForFetch;
+constexpr Duration kProven = kEvenly;
 constexpr std::uint32_t kEarlyDropsForgiven = 1;
 
 /// Callers that wait for better credentials come back about once a minute: a change of the files ends the wait.
@@ -104,7 +106,8 @@ void AccountState::fetch_failed(core::Error error, TimePoint now, core::Rng& rng
     wait = grown(kRefused, ++refusals_, rng);
   } else {
     wait = grown(kFailed, ++failures_, rng);
-    if (refusals_ > 0) wait = std::max(wait, grown(kRefused, refusals_, rng));
+    // Counted as a bad call: closer together they would use up the hour in minutes, and its end would be missed.
+    if (refusals_ > 0) wait = std::max(wait, kEvenly);
     if (error.kind() != ErrorKind::bad_config) error.as_before_call();
   }
   wait_before_asking(std::move(error), std::max(wait, asked_for), now);
