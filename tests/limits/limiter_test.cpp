@@ -26,7 +26,8 @@ using namespace std::chrono_literals;
 struct Play {
   boost::asio::io_context loop;
   stsync::test::VirtualClock clock{loop};
-  Limiter limiter{clock, [](const std::string&, std::int64_t) { return Scheduler::Terms{.host = "h"}; }};
+  core::Rng rng{1};
+  Limiter limiter{clock, rng, [](const std::string&, std::int64_t) { return Scheduler::Terms{.host = "h"}; }};
   core::TaskGroup tasks{loop.get_executor(), clock};
   StopSource stop;
   std::vector<TimePoint> granted;

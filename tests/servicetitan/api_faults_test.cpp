@@ -19,7 +19,7 @@ TEST_F(VendorFaults, B17_ATokenEndpointThatIsDownForTenMinutesEndsNoCall) {
   desk.failure = tokens::read_token_answer(200, "<html>maintenance</html>").error();
   for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
     rng = core::Rng(seed);
-    clock.run_for(715s);  // the token in hand is being renewed
+    clock.run_for(705s);  // the token in hand is being renewed
     desk.failures = 1'000'000;
     const auto down = clock.now();
     while (clock.now() - down < 160s) EXPECT_TRUE(page()), clock.run_for(10s);

@@ -118,8 +118,10 @@ struct ApiTest : ::testing::Test {
   std::map<std::string, std::unique_ptr<http::Client>> clients, storage;
   test::Vendor* vendor = nullptr;
   test::TokenDesk desk;
-  tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
-  limits::Limiter limiter{clock, quota_terms(config)};
+  tokens::PacedGate gate{clock};
+  tokens::Observer token_observer;
+  tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, gate, token_observer};
+  limits::Limiter limiter{clock, rng, quota_terms(config)};
   telemetry::Metrics metrics{true};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};

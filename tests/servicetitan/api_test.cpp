@@ -178,7 +178,7 @@ TEST_F(ApiTest, TroubleOutsideIsTriedAgainForMinutesAndThenReported) {
     EXPECT_EQ(log.retries, kMaxRetries);
     EXPECT_THAT(watcher.waits, ::testing::SizeIs(kMaxRetries));
     EXPECT_GE(clock.now() - start, 9min) << "a maintenance of minutes is waited for";
-    EXPECT_LE(clock.now() - start, 19min);
+    EXPECT_LE(clock.now() - start, 30min) << "the breaker adds to the waits";
   }
 }
 

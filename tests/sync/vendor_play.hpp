@@ -68,8 +68,10 @@ struct VendorWorld : World {
 
  private:
   std::map<std::string, std::unique_ptr<http::Client>> clients, storage;
-  tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, [](const auto&, const char*) {}};
-  limits::Limiter limiter{clock, servicetitan::quota_terms(config)};
+  tokens::PacedGate gate{clock};
+  tokens::Observer token_observer;
+  tokens::Tokens tokens{loop.get_executor(), clock, rng, desk, gate, token_observer};
+  limits::Limiter limiter{clock, rng, servicetitan::quota_terms(config)};
   telemetry::Metrics metrics{false};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};

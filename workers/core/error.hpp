@@ -58,6 +58,10 @@ class Error {
   /// How long the other side asked us to wait.
   std::optional<std::chrono::milliseconds> retry_after() const noexcept { return retry_after_; }
 
+  /// Whether what every call needs first is missing for now, by an outage that is not the call's own (a token, while its endpoint
+  /// is away). The call was not tried: wait and do not count it.
+  bool before_call() const noexcept { return before_call_; }
+
   Error& with_status(int status) {
     http_status_ = status;
     return *this;
@@ -66,12 +70,17 @@ class Error {
     retry_after_ = wait;
     return *this;
   }
+  Error& as_before_call() {
+    before_call_ = true;
+    return *this;
+  }
   /// "while X: message"
   Error& within(std::string_view what);
 
  private:
   ErrorKind kind_;
   int http_status_ = 0;
+  bool before_call_ = false;
   std::optional<std::chrono::milliseconds> retry_after_;
   std::string message_;
 };

@@ -17,6 +17,7 @@ std::unique_ptr<Pace> local_pace(const LimitName&, double per_second) { return s
 
 Permit::~Permit() {
   if (limiter_ == nullptr) return;
+  if (call_) Scheduler::breaker(*tenant_).abandoned(*call_);
   limiter_->scheduler_.finished(*tenant_, limiter_->clock_.now());
   limiter_->serve();
 }
@@ -26,7 +27,16 @@ void Permit::leaves() {
   if (sent_ > at_) Scheduler::quota(*tenant_).left_late(at_, sent_);
 }
 
-void Permit::answered() { Scheduler::concurrency(*tenant_).answered(limiter_->clock_.now() - sent_); }
+void Permit::answered() {
+  Scheduler::concurrency(*tenant_).answered(limiter_->clock_.now() - sent_);
+  if (const auto call = std::exchange(call_, std::nullopt)) Scheduler::breaker(*tenant_).succeeded(*call);
+  Scheduler::retries(*tenant_).called();
+}
+
+void Permit::failed() {
+  if (const auto call = std::exchange(call_, std::nullopt))
+    Scheduler::breaker(*tenant_).failed(*call, limiter_->clock_.now(), limiter_->rng_);
+}
 
 void Permit::refused(std::optional<core::Duration> retry_after) {
   const auto now = limiter_->clock_.now();
@@ -35,10 +45,10 @@ void Permit::refused(std::optional<core::Duration> retry_after) {
   quota.freeze(now + std::clamp(retry_after.value_or(kDefaultFreeze), kDefaultFreeze, kLongestFreeze));
 }
 
-Limiter::Limiter(core::Clock& clock, AskTerms terms) : Limiter(clock, std::move(terms), local_pace) {}
+Limiter::Limiter(core::Clock& clock, core::Rng& rng, AskTerms terms) : Limiter(clock, rng, std::move(terms), local_pace) {}
 
-Limiter::Limiter(core::Clock& clock, AskTerms terms, Scheduler::MakePace make_pace)
-    : clock_(clock), terms_(std::move(terms)), scheduler_(std::move(make_pace)) {}
+Limiter::Limiter(core::Clock& clock, core::Rng& rng, AskTerms terms, Scheduler::MakePace make_pace)
+    : clock_(clock), rng_(rng), terms_(std::move(terms)), scheduler_(std::move(make_pace)) {}
 
 Scheduler::Tenant& Limiter::tenant(const std::string& app, std::int64_t id) {
   return scheduler_.tenant(app, id, [&] { return terms_(app, id); });
@@ -94,6 +104,12 @@ void Limiter::serve() {
 
 void Limiter::hold(const std::string& app, std::int64_t id, core::TimePoint until) {
   Scheduler::quota(tenant(app, id)).freeze(until);
+}
+
+core::Duration Limiter::retry(const std::string& app, std::int64_t id) {
+  auto& budget = Scheduler::retries(tenant(app, id));
+  const auto now = clock_.now();
+  return budget.may_retry(now) ? core::Duration(0) : budget.next(now) - now;
 }
 
 void Limiter::changed() {

@@ -8,6 +8,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "core/rng.hpp"
 #include "core/stop.hpp"
 #include "limits/scheduler.hpp"
 
@@ -25,14 +26,16 @@ class Permit {
         at_(waiter.granted_at),
         sent_(at_),
         waited_(at_ - waiter.since),
-        waited_for_(waiter.waited_for) {}
+        waited_for_(waiter.waited_for),
+        call_(waiter.ticket) {}
   Permit(Permit&& o) noexcept
       : limiter_(std::exchange(o.limiter_, nullptr)),
         tenant_(o.tenant_),
         at_(o.at_),
         sent_(o.sent_),
         waited_(o.waited_),
-        waited_for_(o.waited_for_) {}
+        waited_for_(o.waited_for_),
+        call_(std::exchange(o.call_, std::nullopt)) {}
   Permit& operator=(Permit&&) = delete;
   ~Permit();
 
@@ -42,8 +45,10 @@ class Permit {
 
   /// The call is written now.
   void leaves();
-  /// The vendor has answered it, whatever it said.
+  /// The host has answered it and is well, whatever it said.
   void answered();
+  /// The host did not answer, or cannot (5xx).
+  void failed();
   /// The vendor refused it with 429: the whole quota waits, `retry_after` or a second, at most five minutes.
   void refused(std::optional<core::Duration> retry_after);
 
@@ -53,6 +58,7 @@ class Permit {
   core::TimePoint at_, sent_;
   core::Duration waited_;
   WaitedFor waited_for_;
+  std::optional<Breaker::Ticket> call_;  ///< until its end is told
 };
 
 /// Who asks for a permit.
@@ -67,13 +73,15 @@ struct Caller {
 class Limiter {
  public:
   using AskTerms = std::function<Scheduler::Terms(const std::string& app, std::int64_t tenant)>;
-  Limiter(core::Clock& clock, AskTerms terms);
-  Limiter(core::Clock& clock, AskTerms terms, Scheduler::MakePace make_pace);
+  Limiter(core::Clock& clock, core::Rng& rng, AskTerms terms);
+  Limiter(core::Clock& clock, core::Rng& rng, AskTerms terms, Scheduler::MakePace make_pace);
 
   /// Waits for its turn. `cancelled` when stop was asked first. The permit is for the moment it is given: send at once.
   boost::asio::awaitable<core::Result<Permit>> acquire(Caller caller, core::StopToken stop);
   /// No call of the tenant's quota before `until`.
   void hold(const std::string& app, std::int64_t tenant, core::TimePoint until);
+  /// How long to wait until a failed call of the tenant may be made again; zero: now, and it is counted.
+  core::Duration retry(const std::string& app, std::int64_t tenant);
   /// A limit may let calls go at another time than it said before.
   void changed();
   std::size_t waiting() const noexcept { return scheduler_.waiting(); }
@@ -91,6 +99,7 @@ class Limiter {
   void serve();
 
   core::Clock& clock_;
+  core::Rng& rng_;
   const AskTerms terms_;
   Scheduler scheduler_;
   std::map<const Scheduler::Waiter*, Standing*> standing_;

@@ -49,6 +49,8 @@ class Scheduler::Tenant {
   const int weight;
   const std::unique_ptr<Pace> own;  ///< null: the app's
   Concurrency concurrency;
+  Breaker breaker;
+  RetryBudget retries;
   ByClass<std::list<Waiter*>> lines;
   ClassShares shares;
   std::size_t under_way = 0;
@@ -82,6 +84,8 @@ Scheduler::~Scheduler() = default;
 
 Pace& Scheduler::quota(Tenant& tenant) noexcept { return tenant.own ? *tenant.own : *tenant.group.app; }
 Concurrency& Scheduler::concurrency(Tenant& tenant) noexcept { return tenant.concurrency; }
+Breaker& Scheduler::breaker(Tenant& tenant) noexcept { return tenant.breaker; }
+RetryBudget& Scheduler::retries(Tenant& tenant) noexcept { return tenant.retries; }
 
 Scheduler::Group& Scheduler::group(const std::string& app, const Terms& terms) {
   auto& group = groups_[{terms.host, terms.whole_app ? app : ""}];
@@ -127,7 +131,8 @@ void Scheduler::leave(Waiter& waiter, TimePoint now) {
 void Scheduler::look_at(Tenant& t, TimePoint now) {
   if (t.timer != kNoTime) timers_.erase({std::exchange(t.timer, kNoTime), &t});
   const bool busy = t.under_way >= t.concurrency.most();
-  const auto own = t.own ? t.own->next(now) : now;
+  const auto quota = t.own ? t.own->next(now) : now, breaker = t.breaker.next(now);
+  const auto own = std::max(quota, breaker);
   auto soonest = kNoTime;
   ByClass<bool> can{};
   for (std::size_t c = 0; c < kWorkClasses && !busy && !t.crowded_out; ++c)
@@ -141,7 +146,11 @@ void Scheduler::look_at(Tenant& t, TimePoint now) {
   const bool ready = can != ByClass<bool>{};
   if (ready != t.ready) t.group.ready += ready ? 1 : -1;
   t.ready = ready;
-  t.blocked_by(busy || t.crowded_out ? WaitedFor::connection : own > now ? WaitedFor::tenant : WaitedFor::nothing, now);
+  t.blocked_by(busy || t.crowded_out ? WaitedFor::connection
+               : own <= now          ? WaitedFor::nothing
+               : breaker > quota     ? WaitedFor::breaker
+                                     : WaitedFor::tenant,
+               now);
   if (!ready && soonest != kNoTime) timers_.insert({t.timer = soonest, &t});
 }
 
@@ -177,6 +186,7 @@ void Scheduler::serve(Group& group, TimePoint now, std::vector<Waiter*>& out) {
   ++t.under_way;
   ++group.host->under_way;
   --waiting_;
+  waiter->ticket = t.breaker.began(now);
   waiter->granted = true;
   waiter->granted_at = now;
   look_at(t, now);

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "core/clock.hpp"
+#include "limits/breaker.hpp"
 #include "limits/concurrency.hpp"
 #include "limits/fair_ring.hpp"
 #include "limits/pace.hpp"
+#include "limits/retry_budget.hpp"
 
 namespace stsync::limits {
 
@@ -61,6 +63,7 @@ class Scheduler {
     core::TimePoint since{};
     bool granted = false;
     core::TimePoint granted_at{};
+    Breaker::Ticket ticket = 0;
     WaitedFor waited_for = WaitedFor::nothing;
     std::array<core::Duration, 3> blocked_before{};
   };
@@ -85,6 +88,8 @@ class Scheduler {
   /// The quota that the tenant's calls count against.
   static Pace& quota(Tenant& tenant) noexcept;
   static Concurrency& concurrency(Tenant& tenant) noexcept;
+  static Breaker& breaker(Tenant& tenant) noexcept;
+  static RetryBudget& retries(Tenant& tenant) noexcept;
 
  private:
   struct Host;

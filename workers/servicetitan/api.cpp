@@ -24,6 +24,7 @@ constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
 /// A permit is used within this time, or another one is taken; not for ever, where everything is slow.
 constexpr core::Duration kPermitGood = std::chrono::milliseconds(100);
 constexpr int kPermitTries = 3;
+constexpr std::chrono::milliseconds kTokenOutage(1000);
 /// Pages handed to a helper at once: it never waits for the next, and tenants take turns in front of it.
 constexpr std::size_t kAtHelper = 2;
 /// What a turn of a small page costs, in bytes; larger ones cost as much more.
@@ -67,6 +68,12 @@ bool answers(const Request& request, int status) {
   return request.wants_file() && status == kElsewhere;
 }
 
+/// Whether its host is in trouble, or the way there.
+bool of_the_host(const core::Error& error) {
+  const auto kind = error.kind();
+  return kind == ErrorKind::network || kind == ErrorKind::timeout || kind == ErrorKind::tls;
+}
+
 /// A body above its limit says nothing of the others where it is a file.
 core::Error as_file(const Request& request, core::Error error) {
   if (!request.wants_file() || error.kind() != ErrorKind::too_large) return error;
@@ -93,12 +100,28 @@ boost::asio::awaitable<bool> Api::wait(core::Duration d, core::StopToken stop) {
   co_return !stop.stop_requested();
 }
 
+/// Longer where the tenant's calls fail so often that retries would add to the trouble.
+boost::asio::awaitable<bool> Api::wait_to_retry(tokens::Account account, core::Duration d, core::StopToken stop) {
+  do {
+    if (!co_await wait(d, stop)) co_return false;
+    d = p_.limiter.retry(account.app, account.tenant);
+  } while (d > core::Duration(0));
+  co_return true;
+}
+
 boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account account, Request request, CallLog& log,
                                                           CallObserver& observer, core::StopToken stop) {
   Attempts attempts;
   for (;;) {
     auto page = co_await attempt(account, request, log, observer, stop);
     if (page) co_return page;
+    if (tokens::is_token_outage(page.error())) {
+      // Not the call's fault: an outage of the token endpoint, however long, ends nothing.
+      const auto pause = page.error().retry_after().value_or(kTokenOutage);
+      observer.retrying(page.error(), pause);
+      if (!co_await wait(pause, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
+      continue;
+    }
     if (asks_for_too_much(request, page.error())) co_return page;
     if (request.turn && page.error().kind() != ErrorKind::unauthorized) co_return page;
     const auto verdict = classify(page.error(), attempts, p_.rng);
@@ -107,7 +130,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account accoun
         co_return page;
       case Remedy::slow_down:
         observer.throttled(page.error());
-        // The bucket would hold the next call; a throttled token endpoint has none and turns every caller away at once.
+        // The quota would hold the next call; the storage of files has none.
         if (!co_await wait(page.error().retry_after().value_or(std::chrono::milliseconds(0)), stop))
           co_return core::fail(ErrorKind::cancelled, "stopped");
         break;
@@ -116,7 +139,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account accoun
       case Remedy::retry:
         ++log.retries;
         observer.retrying(page.error(), verdict.wait);
-        if (!co_await wait(verdict.wait, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
+        if (!co_await wait_to_retry(account, verdict.wait, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
         break;
     }
   }
@@ -190,6 +213,7 @@ boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account accou
     p_.metrics.permit(account.app, limits::name_of(permit->waited_for()), std::chrono::duration<double>(permit->waited()).count());
     auto connection = co_await client.connect(url->origin, fresh && tries == 1, stop);
     if (!connection) {
+      if (of_the_host(connection.error())) permit->failed();
       p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, 0, 0);
       co_return core::fail(connection.error());
     }
@@ -218,9 +242,13 @@ boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account
       // Told apart from a connection or a token that took too long: this may be due to what was asked for.
       if (response.error().kind() == ErrorKind::timeout) response.error().with_status(kTooSlow);
       if (!fresh && ready->connection->stale()) continue;  // the server had closed it: never answered, asked again on a new one
+      if (of_the_host(response.error()) && !asks_for_too_much(wanted, response.error())) ready->permit.failed();
       co_return core::fail(response.error());
     }
-    ready->permit.answered();
+    if (response->status >= 500)
+      ready->permit.failed();
+    else
+      ready->permit.answered();
     inflate_refusal(*response);
     if (auto error = refusal(account, wanted, *ready, *response, log)) co_return core::fail(std::move(*error));
     co_return std::move(*response);

@@ -59,6 +59,7 @@ class Api final : public PageSource {
   http::ExchangeLimits exchange_limits(const Request& request) const;
   boost::asio::awaitable<core::Result<FetchedPage>> read(limits::Sharer who, const Request& request, http::Response response);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
+  boost::asio::awaitable<bool> wait_to_retry(tokens::Account account, core::Duration d, core::StopToken stop);
   core::Result<http::Request> make_request(const tokens::Account& account, const Request& request) const;
   core::WallTime note_date(const http::Response& response);
 

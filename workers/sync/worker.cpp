@@ -69,7 +69,9 @@ Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng&
       large_helpers_("helper-large", 1),
       spool_(config.worker.spool_dir),
       admin_thread_("admin", 1),
-      limiter_(clock, servicetitan::quota_terms(config)),
+      token_gate_(clock),
+      token_watch_(metrics),
+      limiter_(clock, rng, servicetitan::quota_terms(config)),
       page_memory_(clock, static_cast<std::size_t>(config.worker.max_memory / 10 * kPagesOf10)),
       tick_(clock.make_signal()),
       closings_(loop, clock),
@@ -116,13 +118,7 @@ boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
   if (auto ok = make_clients(); !ok) co_return ok;
   if (auto ok = start_telemetry(); !ok) co_return ok;
   token_source_ = std::make_unique<tokens::HttpTokenSource>(config_, clients_);
-  tokens_ =
-      std::make_unique<tokens::Tokens>(loop_, clock_, rng_, *token_source_, [this](const tokens::Account& a, const char* outcome) {
-        metrics_.token_fetch(a.app, outcome);
-        if (std::string_view(outcome) != "ok")
-          telemetry::log_rarely(Level::error, "token_" + std::string(outcome), 10, "no token",
-                                {{"app", a.app}, {"tenant", a.tenant}});
-      });
+  tokens_ = std::make_unique<tokens::Tokens>(loop_, clock_, rng_, *token_source_, token_gate_, token_watch_);
   api_ = std::make_unique<servicetitan::Api>(servicetitan::Api::Parts{clock_, rng_, config_, clients_, storage_, *tokens_, limiter_,
                                                                       metrics_, helpers_, large_helpers_, spool_});
   for (const auto& app : config_.apps) metrics_.quota(app.name, app.limits.requests_per_second);

@@ -15,6 +15,7 @@
 #include "servicetitan/api.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "sync/lane.hpp"
+#include "sync/token_watch.hpp"
 #include "telemetry/metrics.hpp"
 #include "tokens/http_source.hpp"
 #include "tokens/tokens.hpp"
@@ -71,6 +72,8 @@ class Worker final : public kafka::GroupListener {
   core::ThreadPool admin_thread_;
   std::map<std::string, std::unique_ptr<http::Client>> clients_, storage_;
   std::unique_ptr<tokens::HttpTokenSource> token_source_;
+  tokens::PacedGate token_gate_;
+  TokenWatch token_watch_;
   std::unique_ptr<tokens::Tokens> tokens_;
   limits::Limiter limiter_;
   core::ByteBudget page_memory_;

@@ -2,42 +2,34 @@
 
 #include <algorithm>
 #include <list>
-#include <optional>
+
+#include "tokens/account_state.hpp"
 
 namespace stsync::tokens {
 
 using core::Duration;
 using core::ErrorKind;
 using core::TimePoint;
-using namespace std::chrono_literals;
 
 namespace {
-// The vendor says 900 s; anything odd is brought into a range in which the worker neither storms nor trusts for ever.
-constexpr Duration kShortestLife = 30s;
-constexpr Duration kLongestLife = 24h;
-constexpr double kRenewAt = 0.8;
-/// A token is not handed out in its last seconds: the call it is for may take a while.
-constexpr Duration kSpare = 15s;
-struct CoolDown {
-  Duration first, longest;
-};
-constexpr CoolDown kRefused{60s, 15min};
-constexpr CoolDown kFailed{1s, 1min};
+constexpr std::chrono::milliseconds kThrottled = std::chrono::seconds(1);
+
+const char* outcome_of(const core::Result<Fetched>& answer) {
+  return answer ? "ok" : answer.error().kind() == ErrorKind::unauthorized ? "refused" : "failed";
+}
 }  // namespace
 
 struct Tokens::Entry {
-  std::optional<core::Secret> token;
-  std::uint64_t generation = 0;
-  TimePoint expires{}, renew_at{};
-  bool fetching = false;
-  std::optional<core::Error> failure;  ///< until `ask_again`
-  TimePoint ask_again{};
-  Duration cool_down{};
+  AccountState state;
   std::list<core::Signal*> waiters;
+  Health told = Health::working;
 };
 
-Tokens::Tokens(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, TokenSource& source, Observer observer)
-    : clock_(clock), rng_(rng), source_(source), observer_(std::move(observer)), fetches_(std::move(loop), clock) {}
+Tokens::Tokens(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, TokenSource& source, Gate& gate,
+               Observer& observer)
+    : clock_(clock), rng_(rng), source_(source), gate_(gate), observer_(observer), fetches_(std::move(loop), clock) {
+  static_assert(sizeof(Entry) <= 256, "there is one for each of thousands of tenants");
+}
 
 Tokens::~Tokens() = default;
 
@@ -53,19 +45,15 @@ boost::asio::awaitable<core::Result<Token>> Tokens::get(Account account, core::S
     if (stop.stop_requested() || stop_.stop_requested())
       co_return core::fail(ErrorKind::cancelled, "stopped while waiting for a token");
     const auto now = clock_.now();
-    const bool good = e.token && now < e.expires - kSpare;
-    const bool may_ask = !e.fetching && now >= e.ask_again;
-    if (may_ask && (!good || now >= e.renew_at)) {
-      e.fetching = true;
+    if (e.state.wants_look(now) && source_.changed(account)) e.state.credentials_changed(now);
+    if (e.state.wants_fetch(now)) {
+      e.state.fetch_began();
       fetches_.spawn("token of " + account.app + ":" + std::to_string(account.tenant), fetch(account));
-      if (!e.fetching) continue;  // answered at once: what was known before does not hold any more
+      if (!e.state.fetching()) continue;  // answered at once: what was known before does not hold any more
     }
-    if (good) co_return Token{*e.token, e.generation};
-    if (!e.fetching) {
-      auto error = *e.failure;
-      error.with_retry_after(std::chrono::ceil<std::chrono::milliseconds>(e.ask_again - now));
-      co_return core::fail(std::move(error));
-    }
+    tell(account, e);
+    if (const auto* token = e.state.token(now)) co_return Token{*token, e.state.generation()};
+    if (!e.state.fetching()) co_return core::fail(e.state.error(now));
     const auto signal = clock_.make_signal();
     const auto place = e.waiters.insert(e.waiters.end(), signal.get());
     const auto on_stop = stop.on_stop([&signal] { signal->notify(); });
@@ -75,43 +63,47 @@ boost::asio::awaitable<core::Result<Token>> Tokens::get(Account account, core::S
 }
 
 boost::asio::awaitable<void> Tokens::fetch(Account account) {
-  const auto asked = clock_.now();
-  auto fetched = co_await source_.fetch(account, stop_.token());
   auto& e = entry(account);
-  e.fetching = false;
-  if (fetched) {
-    keep(e, std::move(*fetched), asked);
-    observer_(account, "ok");
-  } else {
-    observer_(account, fetched.error().kind() == ErrorKind::unauthorized ? "refused" : "failed");
-    cool_down(e, std::move(fetched.error()));
-  }
+  TimePoint asked;
+  auto answer = co_await request(account, asked);
+  if (!answer && answer.error().kind() == ErrorKind::unauthorized && source_.has_another(account))
+    answer = co_await request(account, asked);
+  const auto now = clock_.now();
+  if (answer)
+    e.state.fetched(std::move(*answer), asked, now, rng_);
+  else if (stop_.stop_requested())
+    e.state.fetch_cancelled();
+  else
+    e.state.fetch_failed(std::move(answer.error()), now, rng_);
+  tell(account, e);
   for (auto* waiter : e.waiters) waiter->notify();
 }
 
-void Tokens::keep(Entry& e, Fetched fetched, TimePoint asked) {
-  const auto life = std::clamp(fetched.life, kShortestLife, kLongestLife);
-  e.token = std::move(fetched.token);
-  ++e.generation;
-  e.expires = asked + life;
-  // Not all at the same second after a start.
-  const auto at = kRenewAt - 0.05 * rng_.unit();
-  e.renew_at = asked + std::chrono::duration_cast<Duration>(life * at);
-  e.failure.reset();
-  e.cool_down = {};
-  e.ask_again = {};
+boost::asio::awaitable<core::Result<Fetched>> Tokens::request(Account account, TimePoint& asked) {
+  if (auto turn = co_await gate_.pass(account, stop_.token()); !turn) co_return core::fail(std::move(turn.error()));
+  asked = clock_.now();
+  auto answer = co_await source_.fetch(account, stop_.token());
+  if (!answer && stop_.stop_requested()) co_return answer;
+  observer_.fetched(account, outcome_of(answer));
+  if (answer) co_return answer;
+  entry(account).state.request_failed(answer.error(), asked);
+  if (answer.error().kind() == ErrorKind::throttled) gate_.throttled(account, answer.error().retry_after().value_or(kThrottled));
+  co_return answer;
 }
 
-void Tokens::cool_down(Entry& e, core::Error error) {
-  const auto range = error.kind() == ErrorKind::unauthorized ? kRefused : kFailed;
-  e.cool_down = std::clamp(e.cool_down * 2, range.first, range.longest);
-  e.ask_again = clock_.now() + e.cool_down;
-  e.failure = std::move(error);
+void Tokens::tell(const Account& account, Entry& e) {
+  const auto now = clock_.now();
+  const auto health = e.state.health(now);
+  if (health == e.told) return;
+  e.told = health;
+  observer_.changed(account, health, e.state.reason(now));
 }
 
 void Tokens::drop(const Account& account, std::uint64_t generation) {
-  auto& e = entry(account);
-  if (e.generation == generation) e.token.reset();
+  const auto found = entries_.find(account);
+  if (found == entries_.end()) return;
+  found->second->state.dropped(generation, clock_.now(), rng_);
+  tell(account, *found->second);
 }
 
 boost::asio::awaitable<void> Tokens::close() {
