@@ -127,7 +127,8 @@ class Play {
   std::size_t fewest_in(Duration span, TimePoint from, TimePoint to) {
     sort();
     std::size_t fewest = arrivals.size();
-    for (auto start = from; start + span <= to; start += std::chrono::milliseconds(100)) fewest = std::min(fewest, count(start, start + span));
+    for (auto start = from; start + span <= to; start += std::chrono::milliseconds(100))
+      fewest = std::min(fewest, count(start, start + span));
     return fewest;
   }
   std::size_t count(TimePoint from, TimePoint to) const {
@@ -192,6 +193,7 @@ class Play {
     lease.again = later(a.again);
     lease.frozen_until = a.frozen > 0 ? later(a.frozen) : TimePoint{};
     lease.share = a.offer;
+    lease.claims = a.claims;
     lease.members = a.members;
     lease.shared = a.sharing;
     return lease;

@@ -14,7 +14,7 @@ namespace stsync::limits::test {
 class StoreModel {
  public:
   struct Answer {
-    std::int64_t given = 0, wait = 0, interval = 0, again = 0, frozen = 0, offer = 0, members = 0, sharing = 0;
+    std::int64_t given = 0, wait = 0, interval = 0, again = 0, frozen = 0, offer = 0, claims = 0, members = 0, sharing = 0;
     friend bool operator==(const Answer&, const Answer&) = default;
   };
 
@@ -31,28 +31,35 @@ class StoreModel {
     const auto late = micros(r.late);
     if (late > 0) s.tat = std::max(s.tat, now) + std::min(late, kSecond);
 
-    std::erase_if(s.members, [now](const auto& m) { return now - m.second.seen > kMemory; });
     std::int64_t others = 0, sharing = 0;
-    Milli claims = 0, kept = 0;
-    for (const auto& [name, m] : s.members) {
-      if (name == me) continue;
-      ++others;
-      claims += m.claim;
-      if (m.local || now - m.seen > kShared)
-        kept += m.claim;
-      else
-        ++sharing;
+    Milli claims = 0, kept = 0, mine = r.known > 0 ? r.share : 0;
+    for (auto at = s.members.begin(); at != s.members.end();) {
+      const auto& m = at->second;
+      if (at->first == me) {
+        mine = m.claim;
+      } else if (now - m.seen > kMemory) {
+        s.known -= m.claim;
+        at = s.members.erase(at);
+        continue;
+      } else {
+        ++others;
+        claims += m.claim;
+        const auto alone = m.local || now - m.seen > kShared;
+        (alone ? kept : sharing) += alone ? m.claim : 1;
+      }
+      ++at;
     }
-    if (now - s.born < kBirth) s.known = std::max(s.known, r.known);
-    auto count = std::max(others + 1, r.least);
-    if (now - s.born < kMemory) count = std::max(count, s.known);
-    const auto missing = (count - others - 1) * own_share(r.per_second, count);
+    if (!s.members.contains(me) && now - s.born < kBirth) s.known = std::max(s.known, r.known);
+    const auto hearsay = now - s.born < kMemory ? std::max<Milli>(0, s.known - claims - mine) : 0;
+    const auto count = std::max(others + 1, r.least);
+    const auto missing = std::max((count - others - 1) * own_share(r.per_second, count), hearsay);
     kept += missing;
 
     auto offer = std::max<Milli>(0, std::min(own_share(r.per_second, count), r.per_second - claims - missing));
     if (offer >= 1000) offer = offer / 1000 * 1000;
     if (r.local) offer = std::min(offer, r.share);
     const auto claim = std::max(offer, r.share);
+    s.known += claim - mine;
     if (r.local)
       kept += claim;
     else
@@ -76,19 +83,26 @@ class StoreModel {
     s.members[me] = {now, r.local, claim};
     a.frozen = std::max<std::int64_t>(0, s.frozen - now);
     a.offer = offer;
+    a.claims = claims + claim + hearsay;
     a.members = count;
     a.sharing = sharing;
     return a;
   }
   void leave(const std::string& me, const std::string& limit) {
-    if (const auto at = limits_.find(limit); at != limits_.end()) at->second.members.erase(me);
+    const auto at = limits_.find(limit);
+    if (at == limits_.end()) return;
+    const auto member = at->second.members.find(me);
+    if (member == at->second.members.end()) return;
+    at->second.known -= member->second.claim;
+    at->second.members.erase(member);
   }
   void forget() { limits_.clear(); }
 
  private:
   static constexpr std::int64_t kSecond = 1'000'000, kMemory = 600 * kSecond, kLongest = 330 * kSecond, kBirth = 10 * kSecond;
   static std::int64_t micros(core::Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d).count(); }
-  static constexpr std::int64_t kAhead = std::chrono::microseconds(std::chrono::duration_cast<std::chrono::microseconds>(kLeaseAhead)).count();
+  static constexpr std::int64_t kAhead =
+      std::chrono::microseconds(std::chrono::duration_cast<std::chrono::microseconds>(kLeaseAhead)).count();
   static constexpr std::int64_t kShared = std::chrono::duration_cast<std::chrono::microseconds>(kSharedFor).count();
 
   struct Member {

@@ -32,14 +32,14 @@ constexpr Milli own_share(Milli limit, std::int64_t members) {
 struct LeaseRequest {
   std::string limit;  ///< its name, the same in every worker
   Milli per_second = 0;
-  Milli target = 0;             ///< what this worker aims at, below per_second
-  std::int64_t slots = 0;       ///< at most so many; 0: only to be heard
-  bool local = false;           ///< it uses `share`, not slots
-  Milli share = 0;              ///< what it uses, or would use at once, without the store
-  std::int64_t least = 1;       ///< configured: at least so many workers share the limit
-  std::int64_t known = 1;       ///< so many there were when it last heard; helps a store that forgot
-  core::Duration freeze{};      ///< the vendor asked to wait this long from now
-  core::Duration late{};        ///< slots were used this much later than the pace allows for
+  Milli target = 0;         ///< what this worker aims at, below per_second
+  std::int64_t slots = 0;   ///< at most so many; 0: only to be heard
+  bool local = false;       ///< it uses `share`, not slots
+  Milli share = 0;          ///< what it uses, or would use at once, without the store
+  std::int64_t least = 1;   ///< configured: at least so many workers share the limit
+  Milli known = 0;          ///< Lease::claims when it last heard, 0: it never did; helps a store that forgot
+  core::Duration freeze{};  ///< the vendor asked to wait this long from now
+  core::Duration late{};    ///< slots were used this much later than the pace allows for
 };
 
 /// What the store answers. Times are those of this worker's Clock.
@@ -51,6 +51,7 @@ struct Lease {
   core::TimePoint again;         ///< when none were: not worth asking before
   core::TimePoint frozen_until;  ///< somebody was told to wait
   Milli share = 0;               ///< what this worker may use when it loses the store
+  Milli claims = 0;              ///< what all workers together would use without it
   std::int64_t members = 1;      ///< that share the limit, as far as the store knows
   std::int64_t shared = 1;       ///< of these, in shared mode
 };

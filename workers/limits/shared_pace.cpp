@@ -18,14 +18,14 @@ constexpr double kFasterPerSecond = 0.01 / 60;
 /// Calls that were refused together are one refusal.
 constexpr Duration kOneRefusal = 100ms;
 
-constexpr Duration kFree = 3ms;       // how late a call may leave at no cost, of the 8.4 ms; 5 ms are for the network
-constexpr Duration kLate = 20ms;      // how late a slot is still worth using
-constexpr Duration kReach = 100ms;    // how far ahead slots are leased
-constexpr Duration kBeat = 400ms;     // well below kSharedFor, and in time to make up for a late call within its second
-constexpr Duration kRetry = 50ms;     // after a failure
-constexpr Duration kProbe = 500ms;    // local: an empty store hears of this worker before it grants anything
-constexpr Duration kHealthy = 5s;     // of answers in a row, then back
-constexpr int kPatience = 3;          // failures in a row
+constexpr Duration kFree = 3ms;     // how late a call may leave at no cost, of the 8.4 ms; 5 ms are for the network
+constexpr Duration kLate = 20ms;    // how late a slot is still worth using
+constexpr Duration kReach = 100ms;  // how far ahead slots are leased
+constexpr Duration kBeat = 400ms;   // well below kSharedFor, and in time to make up for a late call within its second
+constexpr Duration kRetry = 50ms;   // after a failure
+constexpr Duration kProbe = 500ms;  // local: an empty store hears of this worker before it grants anything
+constexpr Duration kHealthy = 5s;   // of answers in a row, then back
+constexpr int kPatience = 3;        // failures in a row
 }  // namespace
 
 SharedPace::SharedPace(Settings settings, MakeLocal make_local, Observer observer)
@@ -101,7 +101,7 @@ std::optional<LeaseRequest> SharedPace::wants(TimePoint now, std::size_t waiting
   request.local = mode_ == Mode::local;
   request.share = share_;
   request.least = settings_.members;
-  request.known = members_;
+  request.known = claims_;
   if (freeze_told_) request.freeze = frozen_until_ - now;
   request.late = late_told_;
   return request;
@@ -127,6 +127,7 @@ void SharedPace::granted(TimePoint now, const Lease& lease) {
   asked_at_.reset();
   failures_ = 0;
   members_ = lease.members;
+  claims_ = lease.claims;
   sharing_ = std::max<std::int64_t>(1, lease.shared);
   beat_ = now + (mode_ == Mode::shared ? kBeat : kProbe);
   stand_still(lease.frozen_until);
@@ -174,8 +175,11 @@ void SharedPace::go_local(TimePoint now) {
 void SharedPace::go_shared(TimePoint now) {
   mode_ = Mode::shared;
   healthy_since_.reset();
+  beat_ = now;
+  // Not both the last call of one stream and the first of the other.
+  const auto gap = std::min<std::chrono::duration<double>>(1s, std::chrono::duration<double>(local_ ? 1 / local_->rate() : 0));
+  slots_from_ = now + std::chrono::duration_cast<Duration>(gap);
   local_.reset();
-  beat_ = slots_from_ = now;
   if (observer_) observer_(mode_);
 }
 

@@ -22,9 +22,9 @@ class SharedPace final : public Pace {
  public:
   enum class Mode { shared, local };
   struct Settings {
-    std::string name;              ///< of the limit, the same in every worker
-    double per_second = 0;         ///< the whole limit
-    std::int64_t members = 1;      ///< at least so many workers share it
+    std::string name;          ///< of the limit, the same in every worker
+    double per_second = 0;     ///< the whole limit
+    std::int64_t members = 1;  ///< at least so many workers share it
   };
   /// Paces a worker's own share: at most per_second calls in any second.
   using MakeLocal = std::function<std::unique_ptr<Pace>(double per_second)>;
@@ -78,6 +78,7 @@ class SharedPace final : public Pace {
   std::unique_ptr<Pace> local_;  ///< none: nothing may leave in local mode
   Milli limit_;
   Milli share_;
+  Milli claims_ = 0;
   std::int64_t members_;
   std::int64_t sharing_ = 1;
   double use_;  ///< of the limit
