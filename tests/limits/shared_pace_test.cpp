@@ -98,7 +98,7 @@ void strike(Play& play, std::int64_t least, bool joins) {
   auto& worker = *play.workers[random.between(0, play.workers.size() - 1)];
   const auto alive = std::count_if(play.workers.begin(), play.workers.end(), [](const auto& w) { return w->alive; });
   const auto later = play.now + 20ms + play.some(random.between(0, 1) == 0 ? 1s : 15s);
-  switch (random.between(0, 7)) {
+  switch (random.between(0, 9)) {
     case 0:
       play.kill_store();
       return play.at(later, [&play] { play.start_store_empty(); });
@@ -116,6 +116,12 @@ void strike(Play& play, std::int64_t least, bool joins) {
       if (alive < 6 && joins) play.add(least);
       return;
     case 6:
+      worker.hears_store = false;
+      return play.at(later, [&worker] { worker.hears_store = true; });
+    case 7:
+      play.store_clock += static_cast<std::int64_t>(random.between(1'000'001, 100'000'000));
+      return;
+    case 8:
       play.store_clock -= static_cast<std::int64_t>(random.between(0, 5'000'000'000));
       return;
     default:
@@ -155,6 +161,31 @@ TEST(SharedPace, ALateWorkerJoinsWithoutBeingConfigured) {
   play.run_until(kStart + 20s);
   EXPECT_LE(play.most_in_a_second(), 60u) << "a share it was not yet given counts for nothing";
   EXPECT_EQ(play.workers[2]->pace.mode(), Mode::local);
+}
+
+TEST(SharedPace, AShareThatItsWorkerDidNotHearOfIsNotCounted) {
+  Play play(1);
+  play.add(1);
+  play.run_until(kStart + 5s);
+  play.workers[0]->hears_store = false;  // the answer that says how little it may use from now on is lost
+  play.add(1);
+  play.run_until(kStart + 15s);
+  EXPECT_EQ(play.workers[0]->pace.mode(), Mode::local);
+  EXPECT_GE(play.workers[0]->calls.size(), 8u * 54) << "it uses what it knew";
+  EXPECT_LE(play.most_in_a_second(), 60u);
+}
+
+TEST(SharedPace, ManyWorkersHoldNoMoreSlotsThanFew) {
+  for (std::uint64_t seed = 0; seed < ::stsync::test::seeds(10); ++seed) {
+    SCOPED_TRACE(seed);
+    Play play(seed);
+    for (int i = 0; i < 50; ++i) play.add(50);
+    play.run_until(kStart + 4s + play.some(1s));
+    ASSERT_GE(play.count(kStart + 3s, kStart + 4s), 58u);
+    for (std::size_t i = 0; i < 25; ++i) play.workers[i]->reaches_store = false;
+    play.run_until(kStart + 12s);
+    ASSERT_LE(play.most_in_a_second(), 60u);
+  }
 }
 
 TEST(SharedPace, AFreezeReachesEverybody) {
@@ -272,7 +303,7 @@ TEST(SharedPace, GoesLocalAfterThreeFailuresOrOneLongSilence) {
   a.go_local();
   EXPECT_THAT(a.modes, ::testing::ElementsAre(Mode::local));
   EXPECT_THAT(a.shares, ::testing::ElementsAre(18));
-  EXPECT_EQ(a.pace.next(a.now), a.now - 50ms + kSwitchPause) << "once the store has noticed";
+  EXPECT_EQ(a.pace.next(a.now), a.now - 50ms + kSwitchPause + Duration(1s) / 18) << "once the store has noticed";
 
   Alone b;
   ASSERT_TRUE(b.pace.wants(b.now, 1));
@@ -283,7 +314,7 @@ TEST(SharedPace, GoesLocalAfterThreeFailuresOrOneLongSilence) {
   EXPECT_EQ(b.pace.mode(), Mode::local);
   b.now += 251ms;
   b.pace.granted(b.now, b.lease(6));
-  EXPECT_EQ(b.pace.next(b.now), b.now - 1ms + kSwitchPause) << "the answer came too late";
+  EXPECT_EQ(b.pace.next(b.now), b.now - 1ms + kSwitchPause + Duration(1s) / 18) << "the answer came too late";
 }
 
 TEST(SharedPace, DropsItsSlotsWhenItGoesLocal) {

@@ -45,7 +45,7 @@ class Play {
     std::string name;
     SharedPace pace;
     std::size_t waiting = 8;
-    bool alive = true, reaches_store = true;
+    bool alive = true, reaches_store = true, hears_store = true;
     std::uint64_t woken = 0;  ///< a newer wake-up makes an older one void
     std::uint64_t trip = 0;
     bool busy = false;
@@ -169,9 +169,9 @@ class Play {
       const auto clock = store_clock + std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
       const auto answer = model.lease(clock, w.name, request);
       at(now + some(trip_takes), [this, &w, asked, answer] {
+        if (!w.reaches_store || !w.hears_store) return at(std::max(now, asked + kTripTime), [this, &w] { lost(w); });
         w.busy = false;
         if (!w.alive) return;
-        if (!w.reaches_store) return lost(w);
         w.pace.granted(now, from(answer, asked));
         act(w);
       });

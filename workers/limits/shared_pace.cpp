@@ -26,6 +26,12 @@ constexpr Duration kRetry = 50ms;   // after a failure
 constexpr Duration kProbe = 500ms;  // local: an empty store hears of this worker before it grants anything
 constexpr Duration kHealthy = 5s;   // of answers in a row, then back
 constexpr int kPatience = 3;        // failures in a row
+
+/// Between calls, a second at most.
+Duration distance(double per_second) {
+  const std::chrono::duration<double> between(per_second > 1 ? 1 / per_second : 1);
+  return std::chrono::duration_cast<Duration>(between);
+}
 }  // namespace
 
 SharedPace::SharedPace(Settings settings, MakeLocal make_local, Observer observer)
@@ -168,7 +174,8 @@ void SharedPace::failed(TimePoint now) {
 void SharedPace::go_local(TimePoint now) {
   mode_ = Mode::local;
   slots_.clear();
-  pace_share(now + kSwitchPause);
+  // Its calls start one distance later, as if one had left before: many workers that go local together would leave at once.
+  pace_share(now + kSwitchPause + distance(static_cast<double>(share_) / 1000));
   if (observer_) observer_(mode_);
 }
 
@@ -177,8 +184,7 @@ void SharedPace::go_shared(TimePoint now) {
   healthy_since_.reset();
   beat_ = now;
   // Not both the last call of one stream and the first of the other.
-  const auto gap = std::min<std::chrono::duration<double>>(1s, std::chrono::duration<double>(local_ ? 1 / local_->rate() : 0));
-  slots_from_ = now + std::chrono::duration_cast<Duration>(gap);
+  slots_from_ = now + (local_ ? distance(local_->rate()) : Duration{});
   local_.reset();
   if (observer_) observer_(mode_);
 }
