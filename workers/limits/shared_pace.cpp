@@ -21,6 +21,7 @@ constexpr Duration kOneRefusal = 100ms;
 constexpr Duration kFree = 3ms;     // how late a call may leave at no cost, of the 8.4 ms; 5 ms are for the network
 constexpr Duration kLate = 20ms;    // how late a slot is still worth using
 constexpr Duration kReach = 100ms;  // how far ahead slots are leased
+constexpr Duration kPoll = 10ms;    // where none were to be had, at least so long between requests
 constexpr Duration kBeat = 400ms;   // well below kSharedFor, and in time to make up for a late call within its second
 constexpr Duration kRetry = 50ms;   // after a failure
 constexpr Duration kProbe = 500ms;  // local: an empty store hears of this worker before it grants anything
@@ -139,7 +140,7 @@ void SharedPace::granted(TimePoint now, const Lease& lease) {
   stand_still(lease.frozen_until);
   if (mode_ == Mode::shared) {
     share_ = lease.share;
-    return keep(lease);
+    return keep(now, lease);
   }
   // A larger share has to wait: the store gave the difference to others until now.
   if (lease.share < share_) {
@@ -151,8 +152,8 @@ void SharedPace::granted(TimePoint now, const Lease& lease) {
   if (now - *healthy_since_ >= kHealthy) go_shared(now);
 }
 
-void SharedPace::keep(const Lease& lease) {
-  if (lease.slots == 0) slots_from_ = lease.again;
+void SharedPace::keep(TimePoint now, const Lease& lease) {
+  if (lease.slots == 0) slots_from_ = std::max(lease.again, now + kPoll);
   for (std::int64_t i = 0; i < lease.slots; ++i) {
     const auto from = lease.first + i * lease.interval;
     if (from >= frozen_until_) slots_.push_back({from - lease.doubt, from});

@@ -64,7 +64,7 @@ class SharedPace final : public Pace {
   std::int64_t missing(core::TimePoint now, std::size_t waiting) const;
   std::int64_t per_trip() const;
   Milli target() const;
-  void keep(const Lease& lease);
+  void keep(core::TimePoint now, const Lease& lease);
   void stand_still(core::TimePoint until);
   void go_local(core::TimePoint now);
   void go_shared(core::TimePoint now);
