@@ -22,7 +22,7 @@ class StoreModel {
   Answer lease(std::int64_t clock, const std::string& me, const LeaseRequest& r) {
     auto& s = limits_.try_emplace(r.limit, State{clock + kSecond, clock, clock, 0, 0, 0, {}}).first->second;
     const auto now = tick(s, clock);
-    if (now - s.last > kSecond) s.tat = std::max(s.tat, now + kAhead);
+    if (now - s.last > kSecond) s.tat = std::max(s.tat, now + kSecond);
     const auto freeze = micros(r.freeze);
     if (freeze > 0) s.frozen = std::max(s.frozen, now + std::min(freeze, kLongest));
     if (s.frozen > now + kLongest) s.frozen = now;

@@ -34,8 +34,8 @@ if now < state.last then
   state.shift = state.shift + state.last - now
   now = state.last
 end
--- Members speak more often: nobody is left, or the clock jumped over slots that are still to come.
-if now - state.last > SECOND then state.tat = math.max(state.tat, now + AHEAD) end
+-- Members speak more often: nobody is left, or the clock jumped over slots that are still to come. Again a full window.
+if now - state.last > SECOND then state.tat = math.max(state.tat, now + SECOND) end
 if freeze > 0 then state.frozen = math.max(state.frozen, now + math.min(freeze, LONGEST)) end
 if state.frozen > now + LONGEST then state.frozen = now end
 if state.tat > now + LONGEST then state.tat = now + SECOND end

@@ -184,8 +184,8 @@ void SharedPace::go_shared(TimePoint now) {
   mode_ = Mode::shared;
   healthy_since_.reset();
   beat_ = now;
-  // Not both the last call of one stream and the first of the other.
-  slots_from_ = now + (local_ ? distance(local_->rate()) : Duration{});
+  // The store keeps its share back until it hears otherwise: for as long as its last call stands alone.
+  beat_ = retry_at_ = now + (local_ ? distance(local_->rate()) : Duration{});
   local_.reset();
   if (observer_) observer_(mode_);
 }
