@@ -60,10 +60,7 @@ class StoreModel {
     if (r.local) offer = std::min(offer, r.share);
     const auto claim = std::max(offer, r.share);
     s.known += claim - mine;
-    if (r.local)
-      kept += claim;
-    else
-      ++sharing;
+    if (!r.local) ++sharing;
     auto pool = r.per_second - kept;
     if (kept > 0 && pool >= 1000) pool = pool / 1000 * 1000;
 

@@ -72,7 +72,7 @@ if offer >= 1000 then offer = math.floor(offer / 1000) * 1000 end
 if alone then offer = math.min(offer, share) end
 local claim = math.max(offer, share)
 state.known = state.known + claim - mine
-if alone then kept = kept + claim else sharing = sharing + 1 end
+if not alone then sharing = sharing + 1 end
 local pool = limit - kept
 if kept > 0 and pool >= 1000 then pool = math.floor(pool / 1000) * 1000 end
 

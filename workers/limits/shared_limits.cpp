@@ -25,19 +25,13 @@ SharedPace& SharedLimits::add(SharedPace::Settings settings, SharedPace::MakeLoc
   return limits_.back().pace;
 }
 
-void SharedLimits::look() {
-  looked_ = true;
-  signal_->notify();
-}
-
 awaitable<void> SharedLimits::run() {
   while (!closing_) {
-    looked_ = false;
     const auto now = clock_.now();
     for (auto& limit : limits_) limit.pace.look(now);
     if (std::exchange(changed_, false)) hooks_.changed();
     if (!busy_) start_trip(now);
-    if (!looked_ && !closing_) co_await signal_->wait_until(wakes(now));
+    co_await signal_->wait_until(wakes(now));
   }
 }
 

@@ -32,7 +32,7 @@ class SharedLimits {
   /// A limit that nobody added before. `waiting`: how many calls stand in line for it now. Lives as long as this object.
   SharedPace& add(SharedPace::Settings settings, SharedPace::MakeLocal make_local, std::function<std::size_t()> waiting);
   /// Somebody began to wait for a permit, or the vendor asked to wait.
-  void look();
+  void look() { signal_->notify(); }
   /// Ends the trip under way and takes leave of the store. No call may leave afterwards. Half a second where nothing answers.
   core::asio::awaitable<void> close();
 
@@ -52,7 +52,6 @@ class SharedLimits {
   core::ThreadPool thread_{"redis", 1};
   std::list<Limit> limits_;
   std::unique_ptr<core::Signal> signal_;
-  bool looked_ = false;  ///< look() was called while nobody waited for the signal
   bool closing_ = false;
   bool changed_ = false;  ///< a mode, since changed() was last called
   bool busy_ = false;
