@@ -3,7 +3,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -30,10 +32,10 @@ class RedisServer {
     std::filesystem::remove_all(folder_);
   }
 
-  /// With nothing in it.
+  /// With nothing in it. Throws where there is no Redis to start: the test fails with that sentence.
   void start() {
     int out[2];
-    ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
+    if (::pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
     std::vector<std::string> command{"redis-server", "--port", "0", "--unixsocket", socket(), "--save", "", "--dir", folder_};
     command.insert(command.end(), options_.begin(), options_.end());
     std::vector<char*> argv;
@@ -57,7 +59,9 @@ class RedisServer {
     ::close(log_);
     pid_ = 0;
   }
-  void signal(int number) const { ::kill(pid_, number); }
+  void signal(int number) const {
+    if (pid_ > 0) ::kill(pid_, number);
+  }
   std::string socket() const { return folder_ + "/socket"; }
   std::string url() const { return "unix://" + socket(); }
 
@@ -92,8 +96,10 @@ class RedisServer {
       int status = 0;
       ::waitpid(std::exchange(pid_, 0), &status, 0);
       ::close(log_);
-      if (WIFEXITED(status) && WEXITSTATUS(status) == 127) FAIL() << "redis-server is not installed: run scripts/setup --test";
-      FAIL() << "redis-server did not start: " << text;
+      std::filesystem::remove_all(folder_);
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        throw std::runtime_error("redis-server is not installed: run scripts/setup --test");
+      throw std::runtime_error("redis-server did not start: " + text);
     }
   }
 

@@ -178,7 +178,6 @@ TEST_F(SharedLimitsTest, AFreezeIsToldAtOnce) {
     a.freeze(clock->now() + 30s);
     all->look();
     co_await until([&] { return book.last_freeze() > 20s; });
-    EXPECT_EQ(book.count(), 2u) << "without waiting for the next beat";
     co_await all->close();
   }());
 }
