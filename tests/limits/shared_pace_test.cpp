@@ -135,6 +135,7 @@ void everything_happens(double limit, std::uint64_t seed, std::int64_t least, bo
   play.trip_takes = std::vector<Duration>{1ms, 5ms, 20ms}[seed % 3];
   if (seed % 2 == 0) play.late_timer = [&] { return play.random.between(0, 50) == 0 ? play.some(25ms) : play.some(2ms); };
   for (int i = 0; i < 3; ++i) play.add(least);
+  play.run_until(kStart + 100ms);  // all have met the store
   for (int i = 0; i < 12; ++i) {
     play.run_until(play.now + play.some(5s));
     strike(play, least, joins);
