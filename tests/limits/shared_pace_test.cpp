@@ -135,7 +135,7 @@ void everything_happens(double limit, std::uint64_t seed, std::int64_t least, bo
   play.trip_takes = std::vector<Duration>{1ms, 5ms, 20ms}[seed % 3];
   if (seed % 2 == 0) play.late_timer = [&] { return play.random.between(0, 50) == 0 ? play.some(25ms) : play.some(2ms); };
   for (int i = 0; i < 3; ++i) play.add(least);
-  play.run_until(kStart + 100ms);  // all have met the store
+  play.run_until(kStart + 2s);  // all have heard of each other
   for (int i = 0; i < 12; ++i) {
     play.run_until(play.now + play.some(5s));
     strike(play, least, joins);
@@ -370,6 +370,23 @@ TEST(SharedPace, ALocalShareMayShrinkButNotGrow) {
     EXPECT_NEAR(a.pace.rate(), used * 0.98, 0.01);
   }
   EXPECT_EQ(a.pace.next(a.now), TimePoint::max());
+}
+
+TEST(SharedPace, ALargerShareCountsOnceTheOthersHadTimeToHear) {
+  Alone a;
+  const auto share_after = [&a](Duration d, Milli told) {
+    a.now += d;
+    const auto request = a.pace.wants(a.now, 0);
+    EXPECT_TRUE(request);
+    a.pace.granted(a.now, a.lease(0, told));
+    return request->share;
+  };
+  EXPECT_EQ(share_after(0s, 27'000), 18'000);
+  EXPECT_EQ(share_after(500ms, 27'000), 18'000);
+  EXPECT_EQ(share_after(499ms, 27'000), 18'000);
+  EXPECT_EQ(share_after(400ms, 27'000), 18'000);
+  EXPECT_EQ(share_after(400ms, 13'000), 27'000);
+  EXPECT_EQ(share_after(400ms, 13'000), 13'000) << "a smaller one at once";
 }
 
 TEST(SharedPace, TellsOfAFreezeAtOnceAndUntilTheStoreHasHeard) {

@@ -139,7 +139,7 @@ void SharedPace::granted(TimePoint now, const Lease& lease) {
   beat_ = now + (mode_ == Mode::shared ? kBeat : kProbe);
   stand_still(lease.frozen_until);
   if (mode_ == Mode::shared) {
-    share_ = lease.share;
+    learn_share(now, lease.share);
     return keep(now, lease);
   }
   // A larger share has to wait: the store gave the difference to others until now.
@@ -150,6 +150,16 @@ void SharedPace::granted(TimePoint now, const Lease& lease) {
   }
   if (!healthy_since_) healthy_since_ = now;
   if (now - *healthy_since_ >= kHealthy) go_shared(now);
+}
+
+/// A larger share counts once the others had time to hear of it: they tell a store that forgot everything.
+void SharedPace::learn_share(TimePoint now, Milli share) {
+  if (share > share_) {
+    if (!larger_since_) larger_since_ = now;
+    if (now - *larger_since_ < kSharedFor) return;
+  }
+  share_ = share;
+  larger_since_.reset();
 }
 
 void SharedPace::keep(TimePoint now, const Lease& lease) {
@@ -175,6 +185,7 @@ void SharedPace::failed(TimePoint now) {
 void SharedPace::go_local(TimePoint now) {
   mode_ = Mode::local;
   slots_.clear();
+  larger_since_.reset();
   // Its calls start one distance later, as if one had left before: many workers that go local together would leave at once.
   pace_share(now + kSwitchPause + distance(static_cast<double>(share_) / 1000));
   if (observer_) observer_(mode_);

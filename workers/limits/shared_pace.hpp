@@ -69,6 +69,7 @@ class SharedPace final : public Pace {
   std::int64_t missing(core::TimePoint now, std::size_t waiting) const;
   std::int64_t per_trip() const;
   Milli target() const;
+  void learn_share(core::TimePoint now, Milli share);
   void keep(core::TimePoint now, const Lease& lease);
   void stand_still(core::TimePoint until);
   void go_local(core::TimePoint now);
@@ -98,6 +99,7 @@ class SharedPace final : public Pace {
   core::TimePoint slots_from_{};  ///< no slots to be had before
   int failures_ = 0;
   std::optional<core::TimePoint> healthy_since_;
+  std::optional<core::TimePoint> larger_since_;  ///< the store offers a larger share
 };
 
 }  // namespace stsync::limits
