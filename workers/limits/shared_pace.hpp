@@ -18,9 +18,11 @@ namespace stsync::limits {
 /// up for: the store then moves every following slot by the difference. A worker that loses the store before it could say so costs
 /// one call above the limit in that one second.
 ///
-/// The sum holds where `members` is right, or where every worker has met the store once: one that starts without the store, unknown
-/// to the others, takes the share that `members` tells. It does not hold where the limit is below 10/9 calls a second for each
-/// worker that lost the store: such shares are no whole calls. A member that was silent for ten minutes is forgotten.
+/// The sum holds where `members` is right. Where it is too low it holds for workers that heard of each other through the store,
+/// short of one that cannot reach the store while that loses its memory and its last word to the others; one that starts without
+/// the store, unknown to the others, takes the share that `members` tells. It does not hold where the limit is below 10/9 calls a
+/// second for each worker that lost the store: such shares are no whole calls. A member that was silent for ten minutes is
+/// forgotten.
 ///
 /// Decides only; whoever owns it makes the trips. Loop thread only.
 class SharedPace final : public Pace {
