@@ -111,14 +111,15 @@ TEST_F(Load, TheAnnotatedDefaultIsTheDefault) {
 }
 
 TEST_F(Load, PrintsWithoutSecretsAndLoadsAgain) {
-  const auto first = load_text(kWhole, {"kafka.properties.ssl\\.key\\.password=hidden", "limits.store=redis://:hidden@host"});
+  const auto first = load_text(
+      kWhole, {"kafka.properties.ssl\\.key\\.password=hidden", "limits.store=redis://stsync@host", "limits.password=hidden"});
   ASSERT_EQ(lines(first.errors), "");
   const auto text = print(first.config);
   EXPECT_THAT(text, Not(HasSubstr("hidden")));
   EXPECT_THAT(text, Not(HasSubstr("csec")));
   EXPECT_THAT(text, HasSubstr("client_secret: \"***\""));
   write("again.yaml", text);
-  const auto second = load(path("again.yaml"), {"limits.store=redis://:hidden@host"}, {});
+  const auto second = load(path("again.yaml"), {"limits.store=redis://stsync@host", "limits.password=hidden"}, {});
   EXPECT_EQ(print(second.config), text) << lines(second.errors);
 }
 

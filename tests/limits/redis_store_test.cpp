@@ -28,7 +28,7 @@ struct RedisStoreTest : ::testing::Test {
 
   std::unique_ptr<RedisStore> store(const std::string& url, const std::string& member = "w1",
                                     std::optional<core::Secret> password = {}) {
-    auto address = parse_store_url(url);
+    auto address = config::parse_store_url(url);
     EXPECT_TRUE(address) << url;
     return std::make_unique<RedisStore>(*clock, RedisStore::Settings{*address, std::move(password), member});
   }
@@ -152,7 +152,7 @@ TEST_F(RedisStoreTest, RefusedUsersAreBadConfigurationAndNoSecretShows) {
 TEST_F(RedisStoreTest, AUserWithFewRightsIsEnough) {
   RedisServer redis({"--user", "worker", "on", ">its-secret", "~stsync:*", "+auth", "+select", "+script|load", "+evalsha", "+time",
                      "+hgetall", "+hget", "+hset", "+hdel", "+hincrby", "+pexpire"});
-  auto address = parse_store_url(redis.url());
+  auto address = config::parse_store_url(redis.url());
   ASSERT_TRUE(address);
   address->user = "worker";
   RedisStore s(*clock, {*address, core::Secret("its-secret"), "w1"});

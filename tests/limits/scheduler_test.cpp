@@ -118,7 +118,7 @@ struct Play {
     return scheduler.tenant("a", id, [&] { return Scheduler::Terms{per_second_, whole_app_, weight, "h"}; });
   }
 
-  Scheduler scheduler{[](const LimitName&, double per_second) { return std::make_unique<Pacer>(per_second); }};
+  Scheduler scheduler{[](const LimitName&, double per_second) { return std::make_shared<Pacer>(per_second); }};
   TimePoint now{1h};
   std::size_t under_way = 0, most_under_way = 0;
 

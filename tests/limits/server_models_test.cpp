@@ -189,8 +189,8 @@ TEST(ServerModels, ElsewhereNoPolicyUsesMoreOfTheQuota) {
       const auto own = mean(model, network, ours);
       for (const auto& [name, policy] : policies) {
         const auto other = mean(model, network, policy);
-        // One that is refused less may be beaten by chance: a refusal costs a second, a sixth of a percent.
-        EXPECT_GE(own.used, std::min(0.99, other.used) - 0.007) << model.name << ", jitter " << jitter << " ms, " << name;
+        // Chance alone is a few refusals, each a second of ten minutes: a sixth of a percent.
+        EXPECT_GE(own.used, std::min(0.99, other.used) - 0.01) << model.name << ", jitter " << jitter << " ms, " << name;
         if (other.used >= own.used && other.used < 0.99)
           EXPECT_LE(own.refused, other.refused + 0.0001) << model.name << ", " << name;
       }

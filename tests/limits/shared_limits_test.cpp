@@ -76,7 +76,7 @@ class BookedStore final : public LeaseStore {
   core::Clock& clock_;
 };
 
-std::unique_ptr<Pace> own_pace(double rate) { return std::make_unique<test::EvenPace>(rate); }
+std::unique_ptr<Pace> own_pace(double rate) { return std::make_unique<Pacer>(rate); }
 
 struct SharedLimitsTest : ::testing::Test {
   boost::asio::io_context loop;
@@ -198,7 +198,7 @@ TEST_F(SharedLimitsTest, TwoWorkersShareALimitThroughRedis) {
     w.changed = clock->make_signal();
     SharedLimits::Hooks hooks;
     hooks.changed = [&w] { w.changed->notify(); };
-    const auto address = parse_store_url(redis.url());
+    const auto address = config::parse_store_url(redis.url());
     ASSERT_TRUE(address);
     auto store = std::make_unique<RedisStore>(*clock, RedisStore::Settings{*address, {}, "w" + std::to_string(i)});
     w.limits = std::make_unique<SharedLimits>(loop.get_executor(), *clock, std::move(store), std::move(hooks));

@@ -23,7 +23,7 @@ struct Alone {
   SharedPace pace{{"app/1", 60, 3},
                   [this](double rate) {
                     shares.push_back(rate);
-                    return std::make_unique<test::EvenPace>(rate);
+                    return std::make_unique<Pacer>(rate);
                   },
                   [this](Mode mode) { modes.push_back(mode); }};
 
@@ -172,7 +172,7 @@ TEST(SharedPace, ALocalShareMayShrinkButNotGrow) {
     a.now += 500ms;
     ASSERT_TRUE(a.pace.wants(a.now, 8));
     a.pace.granted(a.now, a.lease(0, told));
-    EXPECT_NEAR(a.pace.rate(), used * 0.98, 0.01);
+    EXPECT_NEAR(a.pace.rate(), used * Pacer::kUse, 0.01);
   }
   EXPECT_EQ(a.pace.next(a.now), TimePoint::max());
 }
@@ -214,17 +214,26 @@ TEST(SharedPace, TellsOfAFreezeAtOnceAndUntilTheStoreHasHeard) {
   EXPECT_FALSE(a.pace.wants(a.now, 6)) << "nothing new";
 }
 
-TEST(SharedPace, RefusalsSlowItDownALittleAndAnswersBringItBackSlowly) {
+TEST(SharedPace, RefusalsSlowItDownALittleAndTimeBringsItBackSlowly) {
   Alone a;
+  const auto refused = [&] { a.pace.refused(a.now, a.now + 10ms); };
   EXPECT_NEAR(a.pace.rate(), 59.5, 0.01);
-  a.pace.refused(a.now);
-  a.pace.refused(a.now + 10ms);
+  refused();
+  refused();
   EXPECT_NEAR(a.pace.rate(), 59.5 * 0.996, 0.01) << "both are one refusal";
-  for (int i = 0; i < 100; ++i) a.pace.refused(a.now += 1s);
+  for (int i = 0; i < 100; ++i) {
+    a.now += 1s;
+    refused();
+  }
   EXPECT_NEAR(a.pace.rate(), 55, 0.01);
-  for (int i = 0; i < 100; ++i) a.pace.answered(a.now += 100ms);
+  const auto ask = [&](Duration after) {
+    a.now += after;
+    ASSERT_TRUE(a.pace.wants(a.now, 6));
+    a.pace.granted(a.now, a.lease(0));
+  };
+  for (int i = 0; i < 21; ++i) ask(500ms);
   EXPECT_NEAR(a.pace.rate(), 55.1, 0.01) << "a hundredth of a call a second, every second";
-  for (int i = 0; i < 1000; ++i) a.pace.answered(a.now += 1min);
+  for (int i = 0; i < 1000; ++i) ask(1min);
   EXPECT_NEAR(a.pace.rate(), 59.5, 0.01);
 }
 

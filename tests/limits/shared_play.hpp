@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/rng.hpp"
+#include "limits/pacer.hpp"
 #include "limits/shared_pace.hpp"
 #include "store_model.hpp"
 
@@ -16,25 +17,6 @@ namespace stsync::limits::test {
 
 using core::Duration;
 using core::TimePoint;
-
-/// Calls at equal distances, a little slower than told: at most per_second in any second, 15 ms of jitter included.
-class EvenPace final : public Pace {
- public:
-  explicit EvenPace(double per_second) : per_second_(per_second) {}
-  TimePoint next(TimePoint now) override { return std::max({now, due_, frozen_until_}); }
-  void take(TimePoint now) override {
-    due_ = now + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(1 / rate()));
-  }
-  void freeze(TimePoint until) override { frozen_until_ = std::max(frozen_until_, until); }
-  void refused(TimePoint) override { ++refusals; }
-  void answered(TimePoint) override {}
-  double rate() const override { return per_second_ * 0.98; }
-  int refusals = 0;
-
- private:
-  double per_second_;
-  TimePoint due_{}, frozen_until_{};
-};
 
 /// Workers that always have calls waiting, the store between them and the vendor behind them, in virtual time: events in order,
 /// each a function.
@@ -62,7 +44,7 @@ class Play {
   Worker& add(std::int64_t least) {
     const auto index = workers.size();
     const auto hear = [this, index](SharedPace::Mode mode) { workers[index]->switches.emplace_back(now, mode); };
-    const auto local = [](double rate) { return std::make_unique<EvenPace>(rate); };
+    const auto local = [](double rate) { return std::make_unique<Pacer>(rate); };
     workers.push_back(std::make_unique<Worker>("w" + std::to_string(index), SharedPace({"app/1", limit_, least}, local, hear)));
     act(*workers.back());
     return *workers.back();

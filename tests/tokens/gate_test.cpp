@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "limits/pacer.hpp"
 #include "play.hpp"
 
 namespace stsync::tokens {
@@ -12,7 +13,7 @@ TEST(Gate, TwoThousandAccountsAtOnceAskFiveTimesASecondInTheirOrder) {
   Play play;
   std::vector<Result<Token>> answers;
   for (int i = 0; i < 2000; ++i) play.tasks.spawn("get", play.ask({"acme", i}, {}, answers));
-  play.clock.run_for(401s);
+  play.clock.run_for(405s);
   ASSERT_EQ(answers.size(), 2000u) << "and is not slower than it may be";
   for (const auto& a : answers) EXPECT_TRUE(a);
   EXPECT_LE(most_within(play.source.at, 1s), 5u);
@@ -47,10 +48,14 @@ TEST(Gate, EveryAppHasItsOwnPace) {
   EXPECT_EQ(answers.size(), 30u);
 }
 
+/// Between two requests.
+const auto kStep =
+    std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(1 / (PacedGate::kPerSecond * limits::Pacer::kUse)));
+
 struct GateTest : ::testing::Test {
   boost::asio::io_context loop;
   test::VirtualClock clock{loop};
-  PacedGate gate{clock, 5};
+  PacedGate gate{clock};
   core::TaskGroup tasks{loop.get_executor(), clock};
   std::vector<std::pair<int, TimePoint>> passed;
 
@@ -68,21 +73,21 @@ TEST_F(GateTest, WhoStopsLeavesHisPlaceToTheNext) {
   clock.run_for(100ms);
   stop.request_stop();
   clock.run_for(1min);
-  EXPECT_THAT(passed, ::testing::ElementsAre(::testing::Pair(1, TimePoint(0s)), ::testing::Pair(4, TimePoint(200ms))));
+  EXPECT_THAT(passed, ::testing::ElementsAre(::testing::Pair(1, TimePoint(0s)), ::testing::Pair(4, TimePoint(kStep))));
   EXPECT_EQ(tasks.size(), 0u);
 }
 
 TEST_F(GateTest, WhoComesWhenItOpensStandsBehindThoseWhoWait) {
   const auto late = [this](int name) -> awaitable<void> {
-    co_await clock.sleep_until(TimePoint(200ms));
+    co_await clock.sleep_until(TimePoint(kStep));
     co_await pass(name);
   };
   tasks.spawn("3", late(3));
   tasks.spawn("1", pass(1));
   tasks.spawn("2", pass(2));
   clock.run_for(1min);
-  EXPECT_THAT(passed, ::testing::ElementsAre(::testing::Pair(1, TimePoint(0s)), ::testing::Pair(2, TimePoint(200ms)),
-                                             ::testing::Pair(3, TimePoint(400ms))));
+  EXPECT_THAT(passed, ::testing::ElementsAre(::testing::Pair(1, TimePoint(0s)), ::testing::Pair(2, TimePoint(kStep)),
+                                             ::testing::Pair(3, TimePoint(2 * kStep))));
 }
 
 TEST_F(GateTest, NobodyPassesWhileTheAppIsThrottled) {

@@ -32,10 +32,6 @@ core::Result<std::string> instance_id(const config::Config& config) {
 /// Settings of features that this version does not have. Silence would be worse than a refusal.
 bool supported(const config::Config& config) {
   bool ok = true;
-  if (config.limits_store != "local") {
-    complain("limits.store: only 'local' is supported by this version");
-    ok = false;
-  }
   for (const auto& app : config.apps)
     for (const auto& tenant : app.tenants)
       if (!tenant.schedules.empty()) {

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "config/store_url.hpp"
 #include "config/url.hpp"
 
 namespace stsync::config {
@@ -72,10 +73,23 @@ void check_listen(const std::string& address, const std::string& path, Reader& r
     reader.report.error(reader.place(path), fmt::format("{}: found '{}', expected ADDRESS:PORT", path, address));
 }
 
-void check_limits_store(const std::string& store, Reader& reader) {
-  if (store == "local" || store.starts_with("redis://") || store.starts_with("rediss://")) return;
-  reader.report.error(reader.place("limits.store"),
-                      fmt::format("limits.store: found '{}', expected local or redis://HOST[:PORT]", hide_userinfo(store)));
+void check_limits_store(const Config& config, Reader& reader) {
+  const auto& store = config.limits_store;
+  if (!config.shares_limits()) return;
+  if (store.starts_with("rediss://"))
+    return reader.report.error(
+        reader.place("limits.store"),
+        "limits.store: TLS to Redis is not supported: use redis:// in a network you trust, or a proxy beside the "
+        "worker that speaks TLS");
+  if (const auto address = parse_store_url(store); !address)
+    reader.report.error(reader.place("limits.store"),
+                        fmt::format("limits.store: found '{}', expected local, redis://HOST[:PORT] or unix:///PATH: {}",
+                                    hide_userinfo(store), address.error().message()));
+  if (!config.limits_password.value.empty())
+    reader.report.warn(reader.place("limits.password"), "limits.password: a secret in the configuration; use password_file");
+  if (!config.limits_password.set()) return;
+  if (const auto text = config.limits_password.read(); !text)
+    reader.report.error(reader.place("limits.password_file"), "limits.password_file: " + text.error().message());
 }
 
 }  // namespace
@@ -93,7 +107,7 @@ void check_config(const Config& config, Reader& reader) {
   check_kafka(config.kafka, reader);
   for (const auto& [name, environment] : config.environments) check_environment(environment, reader);
   check_apps(config, reader);
-  check_limits_store(config.limits_store, reader);
+  check_limits_store(config, reader);
   check_file(config.catalogue_overrides, "catalogue.overrides", reader);
   check_hash_key(config.catalogue_hash_key, reader);
   check_worker(config.worker, reader);

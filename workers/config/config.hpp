@@ -115,6 +115,7 @@ struct Config {
   std::vector<App> apps;
   std::vector<std::string> tenants_from;  ///< patterns of files with further tenants
   std::string limits_store = "local";     ///< local or redis://…
+  SecretRef limits_password;              ///< of the store
   int expected_workers = 1;
   std::string catalogue_overrides;  ///< a file; empty: none
   SecretRef catalogue_hash_key;     ///< of hash_fields; not set: plain hashes
@@ -123,6 +124,7 @@ struct Config {
   bool cloudevents = false;
   Telemetry telemetry;
 
+  bool shares_limits() const noexcept { return limits_store != "local"; }
   const App* find_app(const std::string& name) const noexcept;
   const Tenant* find_tenant(const std::string& app, std::int64_t tenant) const noexcept;
 };

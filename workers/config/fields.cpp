@@ -153,9 +153,13 @@ Table<Telemetry> telemetry_table() {
 
 Table<Config> make_config_table() {
   Table<Config> limits("How workers share limits.");
-  limits.text("store", &Config::limits_store, "local, or redis://… to share limits between workers.");
-  limits.integer("expected_workers", &Config::expected_workers, 1, 1000,
-                 "Without a shared store an app-wide limit is divided by this number.");
+  limits.text("store", &Config::limits_store,
+              "local, or a Redis through which workers share limits: redis://[USER@]HOST[:PORT][/DB][?prefix=…] or unix:///PATH.");
+  limits.secret("password", &Config::limits_password, "the store's password");
+  limits.integer(
+      "expected_workers", &Config::expected_workers, 1, 1000,
+      "How many workers share an app-wide limit and the token endpoint: without a store each of them gets its part, with "
+      "one this is what each keeps to while the store is away.");
   Table<Config> catalogue("Which resources there are.");
   catalogue.path("overrides", &Config::catalogue_overrides, "YAML file that changes entries of the built-in catalogue.");
   catalogue.secret("hash_key", &Config::catalogue_hash_key, "the key of hash_fields: with it they are HMAC-SHA-256");

@@ -11,7 +11,7 @@ namespace {
 constexpr core::Duration kDefaultFreeze = std::chrono::seconds(1);
 constexpr core::Duration kLongestFreeze = std::chrono::minutes(5);
 
-std::unique_ptr<Pace> local_pace(const LimitName&, double per_second) { return std::make_unique<Pacer>(per_second); }
+std::shared_ptr<Pace> local_pace(const LimitName&, double per_second) { return std::make_shared<Pacer>(per_second); }
 
 }  // namespace
 
@@ -43,6 +43,7 @@ void Permit::refused(std::optional<core::Duration> retry_after) {
   auto& quota = Scheduler::quota(*tenant_);
   quota.refused(sent_, now);
   quota.freeze(now + std::clamp(retry_after.value_or(kDefaultFreeze), kDefaultFreeze, kLongestFreeze));
+  limiter_->look_();
 }
 
 Limiter::Limiter(core::Clock& clock, core::Rng& rng, AskTerms terms) : Limiter(clock, rng, std::move(terms), local_pace) {}
@@ -62,6 +63,7 @@ boost::asio::awaitable<core::Result<Permit>> Limiter::acquire(Caller caller, cor
   standing_[&one.waiter] = &one;
   scheduler_.enter(tenant, one.waiter, clock_.now());
   serve();
+  if (!one.waiter.granted) look_();
   co_await stand(one, stop);
   standing_.erase(&one.waiter);
   if (!one.waiter.granted) {

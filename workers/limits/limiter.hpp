@@ -82,6 +82,10 @@ class Limiter {
   void hold(const std::string& app, std::int64_t tenant, core::TimePoint until);
   /// How long to wait until a failed call of the tenant may be made again; zero: now, and it is counted.
   core::Duration retry(const std::string& app, std::int64_t tenant);
+  /// Calls `look` whenever somebody begins to wait or a quota is frozen: for limits that are leased.
+  void on_demand(std::function<void()> look) { look_ = std::move(look); }
+  /// How many wait for a limit, among others.
+  std::size_t waiting_for(const LimitName& name) const { return scheduler_.waiting_for(name); }
   /// A limit may let calls go at another time than it said before.
   void changed();
   std::size_t waiting() const noexcept { return scheduler_.waiting(); }
@@ -102,6 +106,7 @@ class Limiter {
   core::Rng& rng_;
   const AskTerms terms_;
   Scheduler scheduler_;
+  std::function<void()> look_ = [] {};
   std::map<const Scheduler::Waiter*, Standing*> standing_;
   /// One of those who wait keeps the time for all: it wakes when the next may go, whoever that is.
   Standing* timekeeper_ = nullptr;

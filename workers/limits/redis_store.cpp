@@ -81,7 +81,8 @@ class NoPipeSignal {
 
 class RedisStore::Connection {
  public:
-  static Result<std::unique_ptr<Connection>> open(const core::Clock& clock, const StoreAddress& address, TimePoint deadline) {
+  static Result<std::unique_ptr<Connection>> open(const core::Clock& clock, const config::StoreAddress& address,
+                                                  TimePoint deadline) {
     const auto left = time_left(clock, deadline);
     auto* context = address.host.empty() ? redisConnectUnixWithTimeout(address.socket.c_str(), left)
                                          : redisConnectWithTimeout(address.host.c_str(), address.port, left);

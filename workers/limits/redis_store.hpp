@@ -3,10 +3,10 @@
 #include <optional>
 #include <string>
 
+#include "config/store_url.hpp"
 #include "core/clock.hpp"
 #include "core/secret.hpp"
 #include "limits/lease.hpp"
-#include "limits/store_url.hpp"
 
 namespace stsync::limits {
 
@@ -17,7 +17,7 @@ namespace stsync::limits {
 class RedisStore final : public LeaseStore {
  public:
   struct Settings {
-    StoreAddress address;
+    config::StoreAddress address;
     std::optional<core::Secret> password;
     std::string member;  ///< of this process among those that share the limits; no other may use it
   };

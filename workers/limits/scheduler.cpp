@@ -42,18 +42,18 @@ struct Scheduler::Group {
 
 class Scheduler::Tenant {
  public:
-  Tenant(Group& g, int w, std::unique_ptr<Pace> pace, double per_second)
+  Tenant(Group& g, int w, std::shared_ptr<Pace> pace, double per_second)
       : group(g), weight(w), own(std::move(pace)), concurrency(per_second) {}
 
   Group& group;
   const int weight;
-  const std::unique_ptr<Pace> own;  ///< null: the app's
+  const std::shared_ptr<Pace> own;  ///< null: the app's
   Concurrency concurrency;
   Breaker breaker;
   RetryBudget retries;
   ByClass<std::list<Waiter*>> lines;
   ClassShares shares;
-  std::size_t under_way = 0;
+  std::size_t waiting = 0, under_way = 0;
   bool ready = false;
   bool crowded_out = false;
   TimePoint timer = kNoTime;
@@ -118,12 +118,15 @@ void Scheduler::enter(Tenant& tenant, Waiter& waiter, TimePoint now) {
   waiter.since = now;
   tenant.lines[index_of(waiter.work)].push_back(&waiter);
   ++waiting_;
+  ++tenant.waiting;
   look_at(tenant, now);
   waiter.blocked_before = tenant.blocked();
 }
 
 void Scheduler::leave(Waiter& waiter, TimePoint now) {
-  waiting_ -= waiter.tenant->lines[index_of(waiter.work)].remove(&waiter);
+  const auto left = waiter.tenant->lines[index_of(waiter.work)].remove(&waiter);
+  waiting_ -= left;
+  waiter.tenant->waiting -= left;
   look_at(*waiter.tenant, now);
 }
 
@@ -186,6 +189,7 @@ void Scheduler::serve(Group& group, TimePoint now, std::vector<Waiter*>& out) {
   ++t.under_way;
   ++group.host->under_way;
   --waiting_;
+  --t.waiting;
   waiter->ticket = t.breaker.began(now);
   waiter->granted = true;
   waiter->granted_at = now;
@@ -266,7 +270,18 @@ void Scheduler::finished(Tenant& t, TimePoint now) {
 }
 
 void Scheduler::changed(TimePoint now) {
-  for (const auto& [key, tenant] : tenants_) look_at(*tenant, now);
+  for (const auto& [key, tenant] : tenants_)
+    if (tenant->waiting > 0) look_at(*tenant, now);
+}
+
+std::size_t Scheduler::waiting_for(const LimitName& name) const {
+  std::size_t n = 0;
+  const auto begin = tenants_.lower_bound({name.app, name.tenant});
+  for (auto at = begin; at != tenants_.end() && at->first.first == name.app; ++at) {
+    if (name.tenant != 0 && at->first.second != name.tenant) break;
+    n += at->second->waiting;
+  }
+  return n;
 }
 
 }  // namespace stsync::limits

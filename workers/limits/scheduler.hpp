@@ -41,7 +41,7 @@ class Scheduler {
   /// Calls under way to one host, of all tenants.
   static constexpr std::size_t kConnections = 256;
 
-  using MakePace = std::function<std::unique_ptr<Pace>(const LimitName&, double per_second)>;
+  using MakePace = std::function<std::shared_ptr<Pace>(const LimitName&, double per_second)>;
   explicit Scheduler(MakePace make_pace);
   ~Scheduler();
 
@@ -84,6 +84,8 @@ class Scheduler {
   /// A limit may let calls go at another time than it said before.
   void changed(core::TimePoint now);
   std::size_t waiting() const noexcept { return waiting_; }
+  /// How many wait for a limit, among others.
+  std::size_t waiting_for(const LimitName& name) const;
 
   /// The quota that the tenant's calls count against.
   static Pace& quota(Tenant& tenant) noexcept;
@@ -107,7 +109,7 @@ class Scheduler {
   std::map<std::string, std::unique_ptr<Host>> hosts_;
   std::map<std::pair<std::string, std::string>, std::unique_ptr<Group>>
       groups_;                                        ///< by host and app; "" where tenants have own quotas
-  std::map<LimitName, std::unique_ptr<Pace>> paces_;  ///< of apps and resources
+  std::map<LimitName, std::shared_ptr<Pace>> paces_;  ///< of apps and resources
   std::set<std::pair<core::TimePoint, Tenant*>> timers_;
   std::size_t waiting_ = 0;
   std::size_t first_group_ = 0;

@@ -15,8 +15,6 @@ constexpr double kMostUse = 59.5 / 60;
 constexpr double kLeastUse = 55.0 / 60;
 constexpr double kSlower = 0.996;
 constexpr double kFasterPerSecond = 0.01 / 60;
-/// Calls that were refused together are one refusal.
-constexpr Duration kOneRefusal = 100ms;
 
 constexpr Duration kFree = 3ms;     // how late a call may leave at no cost, of the 8.4 ms; 5 ms are for the network
 constexpr Duration kLate = 20ms;    // how late a slot is still worth using
@@ -27,6 +25,7 @@ constexpr Duration kRetry = 50ms;   // after a failure
 constexpr Duration kProbe = 500ms;  // local: an empty store hears of this worker before it grants anything
 constexpr Duration kHealthy = 5s;   // of answers in a row, then back
 constexpr int kPatience = 3;        // failures in a row
+constexpr std::size_t kRemembered = 64;
 
 /// Between calls, a second at most.
 Duration distance(double per_second) {
@@ -57,7 +56,15 @@ void SharedPace::take(TimePoint now) {
   }
   core::check(!slots_.empty(), "a call left without a slot");
   late_ = std::max(late_, now - slots_.front().due - kFree);
+  taken_.push_back({now, slots_.front().due});
+  if (taken_.size() > kRemembered) taken_.pop_front();
   slots_.pop_front();
+}
+
+void SharedPace::left_late(TimePoint taken, TimePoint now) {
+  if (mode_ == Mode::local && local_) return local_->left_late(taken, now);
+  const auto at = std::find_if(taken_.rbegin(), taken_.rend(), [taken](const Taken& t) { return t.at == taken; });
+  if (at != taken_.rend()) late_ = std::max(late_, now - at->due - kFree);
 }
 
 void SharedPace::freeze(TimePoint until) {
@@ -73,18 +80,11 @@ void SharedPace::stand_still(TimePoint until) {
   if (local_) local_->freeze(until);
 }
 
-void SharedPace::refused(TimePoint now) {
-  if (local_) return local_->refused(now);
-  if (slowed_at_ != TimePoint::min() && now - slowed_at_ < kOneRefusal) return;
+void SharedPace::refused(TimePoint sent, TimePoint now) {
+  if (local_) return local_->refused(sent, now);
+  if (sent <= slowed_at_) return;  // calls that were refused together are one refusal
   slowed_at_ = now;
   use_ = std::max(kLeastUse, use_ * kSlower);
-}
-
-void SharedPace::answered(TimePoint now) {
-  if (local_) local_->answered(now);
-  const auto since = std::min<Duration>(1s, now - answered_at_.value_or(now));
-  answered_at_ = now;
-  use_ = std::min(kMostUse, use_ + kFasterPerSecond * std::chrono::duration<double>(since).count());
 }
 
 double SharedPace::rate() const {
@@ -133,6 +133,9 @@ void SharedPace::granted(TimePoint now, const Lease& lease) {
   if (!asked_at_) return;
   asked_at_.reset();
   failures_ = 0;
+  const auto since = std::min<Duration>(1s, now - granted_at_.value_or(now));
+  granted_at_ = now;
+  use_ = std::min(kMostUse, use_ + kFasterPerSecond * std::chrono::duration<double>(since).count());
   members_ = lease.members;
   claims_ = lease.claims;
   sharing_ = std::max<std::int64_t>(1, lease.shared);

@@ -43,8 +43,8 @@ class SharedPace final : public Pace {
   core::TimePoint next(core::TimePoint now) override;
   void take(core::TimePoint now) override;
   void freeze(core::TimePoint until) override;
-  void refused(core::TimePoint now) override;
-  void answered(core::TimePoint now) override;
+  void left_late(core::TimePoint taken, core::TimePoint now) override;
+  void refused(core::TimePoint sent, core::TimePoint now) override;
   double rate() const override;
 
   /// What to ask the store now, while `waiting` calls stand in line; the answer goes to granted() or failed(). Nothing while one
@@ -83,6 +83,10 @@ class SharedPace final : public Pace {
   Observer observer_;
   Mode mode_ = Mode::shared;
   std::deque<Slot> slots_;
+  struct Taken {
+    core::TimePoint at, due;
+  };
+  std::deque<Taken> taken_;      ///< the last ones, whose calls may still leave late
   std::unique_ptr<Pace> local_;  ///< none: nothing may leave in local mode
   Milli limit_;
   Milli share_;
@@ -91,7 +95,7 @@ class SharedPace final : public Pace {
   std::int64_t sharing_ = 1;
   double use_;  ///< of the limit
   core::TimePoint slowed_at_ = core::TimePoint::min();
-  std::optional<core::TimePoint> answered_at_;
+  std::optional<core::TimePoint> granted_at_;
   core::TimePoint frozen_until_{};
   core::Duration late_{}, late_told_{};
   bool freeze_news_ = false, freeze_told_ = false;

@@ -9,7 +9,8 @@ limits::Limiter::AskTerms quota_terms(const config::Config& config) {
     core::check(app != nullptr && tenant != nullptr, "a quota of a tenant that is not configured");
     limits::Scheduler::Terms terms;
     terms.whole_app = app->limits.scope == "app";
-    terms.per_second = app->limits.requests_per_second / (terms.whole_app ? config.expected_workers : 1);
+    terms.per_second = app->limits.requests_per_second;
+    if (terms.whole_app && !config.shares_limits()) terms.per_second /= config.expected_workers;
     terms.weight = tenant->weight;
     terms.host = tenant->environment;
     return terms;

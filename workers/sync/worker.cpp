@@ -69,9 +69,11 @@ Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng&
       large_helpers_("helper-large", 1),
       spool_(config.worker.spool_dir),
       admin_thread_("admin", 1),
-      token_gate_(clock),
+      limit_store_(loop, clock, config, metrics),
+      token_gate_(clock, [this](const std::string& app) { return limit_store_.token_requests(app); }),
       token_watch_(metrics),
-      limiter_(clock, rng, servicetitan::quota_terms(config)),
+      limiter_(clock, rng, servicetitan::quota_terms(config),
+               [this](const limits::LimitName& name, double per_second) { return limit_store_.quota(name, per_second); }),
       page_memory_(clock, static_cast<std::size_t>(config.worker.max_memory / 10 * kPagesOf10)),
       tick_(clock.make_signal()),
       closings_(loop, clock),
@@ -86,6 +88,7 @@ boost::asio::awaitable<Result<void>> Worker::run(core::StopToken stop) {
   const auto on_fatal = fatal_.token().on_stop([this] { membership_.request_stop(); });
   if (auto ok = co_await start(fatal_.token()); !ok) {
     if (server_) co_await server_->stop(1s);
+    co_await limit_store_.close();
     co_return stop.stop_requested() ? Result<void>() : ok;
   }
   tasks_.spawn("loop watch", watch_loop());
@@ -103,6 +106,7 @@ boost::asio::awaitable<Result<void>> Worker::run(core::StopToken stop) {
   }
   ended_.request_stop();
   co_await tokens_->close();
+  co_await limit_store_.close();
   for (auto* clients : {&clients_, &storage_})
     for (auto& [name, client] : *clients) co_await client->close();
   co_await server_->stop(1s);
@@ -117,6 +121,8 @@ boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
   cluster_ = std::move(*cluster);
   if (auto ok = make_clients(); !ok) co_return ok;
   if (auto ok = start_telemetry(); !ok) co_return ok;
+  const auto member = fmt::format("{}-{:016x}", cluster_.client_id, rng_.next());  // a process that comes after is another one
+  if (auto ok = limit_store_.open(member, limiter_, token_gate_); !ok) co_return ok;
   token_source_ = std::make_unique<tokens::HttpTokenSource>(config_, clients_);
   tokens_ = std::make_unique<tokens::Tokens>(loop_, clock_, rng_, *token_source_, token_gate_, token_watch_);
   api_ = std::make_unique<servicetitan::Api>(servicetitan::Api::Parts{clock_, rng_, config_, clients_, storage_, *tokens_, limiter_,

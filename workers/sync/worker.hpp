@@ -15,6 +15,7 @@
 #include "servicetitan/api.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "sync/lane.hpp"
+#include "sync/limit_store.hpp"
 #include "sync/token_watch.hpp"
 #include "telemetry/metrics.hpp"
 #include "tokens/http_source.hpp"
@@ -72,6 +73,7 @@ class Worker final : public kafka::GroupListener {
   core::ThreadPool admin_thread_;
   std::map<std::string, std::unique_ptr<http::Client>> clients_, storage_;
   std::unique_ptr<tokens::HttpTokenSource> token_source_;
+  LimitStore limit_store_;
   tokens::PacedGate token_gate_;
   TokenWatch token_watch_;
   std::unique_ptr<tokens::Tokens> tokens_;

@@ -37,7 +37,8 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
      Sort::counter,
      {"app", "waited_for"},
      kApps * 5,
-     "Time that calls waited for a permit, by what they waited for: the quota of the tenant or of the app, a resource's own limit, a "
+     "Time that calls waited for a permit, by what they waited for: the quota of the tenant or of the app, a resource's own limit, "
+     "a "
      "breaker or a connection."},
     {"stsync_token_requests_total",
      Sort::counter,
@@ -47,6 +48,12 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
     {"stsync_quota_limit", Sort::gauge, {"app"}, kApps, "Configured calls a second, for each tenant or for the app."},
     {"stsync_quota_permits_total", Sort::counter, {"app"}, kApps, "Permits to call that were given."},
     {"stsync_quota_freezes_total", Sort::counter, {"app"}, kApps, "Times that a 429 stopped all calls of a quota for a while."},
+    {"stsync_limit_store_limits",
+     Sort::gauge,
+     {"mode"},
+     kFew,
+     "Limits that are shared through the store, and those that this worker keeps alone (local) while the store is away."},
+    {"stsync_limit_store_failures_total", Sort::counter, {}, 1, "Trips to the store of limits that failed."},
     {"stsync_records_total", Sort::counter, {"app", "resource"}, kResources, "Records published and committed."},
     {"stsync_record_bytes_total", Sort::counter, {"app", "resource"}, kResources, "Bytes of the records published and committed."},
     {"stsync_pages_total", Sort::counter, {"app", "resource"}, kResources, "Pages published and committed."},

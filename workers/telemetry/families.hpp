@@ -39,6 +39,8 @@ enum class Family : std::size_t {
   quota_limit,
   quota_permits,
   quota_freezes,
+  limit_store_limits,
+  limit_store_failures,
   records,
   record_bytes,
   pages,

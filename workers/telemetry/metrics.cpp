@@ -178,6 +178,11 @@ void Metrics::quota(std::string_view app, double per_second) {
   for (const auto* code : {"2xx", "4xx", "5xx", "none"}) impl_->counter(Family::api_requests, {app, code});
   impl_->histogram(Family::api_duration, {app});
 }
+void Metrics::limit_store(int local, int all) {
+  impl_->gauge(Family::limit_store_limits, {"local"}).Set(local);
+  impl_->gauge(Family::limit_store_limits, {"shared"}).Set(all - local);
+}
+void Metrics::limit_store_failure() { impl_->counter(Family::limit_store_failures, {}).Increment(); }
 void Metrics::lag(int partition, std::int64_t messages) {
   impl_->gauge(Family::command_lag, {std::to_string(partition)}).Set(static_cast<double>(messages));
 }

@@ -30,7 +30,9 @@ class Metrics {
   void jobs(const std::map<std::string, int>& by_state);  ///< how many jobs are in each state now
   void dead_letter(std::string_view reason);
   void quota(std::string_view app, double per_second);  ///< configured limit; call once an app at start
-  void lag(int partition, std::int64_t messages);       ///< commands not yet read
+  void limit_store(int local, int all);                 ///< limits that the store shares, and those kept alone without it
+  void limit_store_failure();
+  void lag(int partition, std::int64_t messages);  ///< commands not yet read
   void lag_remove(int partition);
   void lanes(int count);
   void rebalance();

@@ -1,13 +1,15 @@
 #pragma once
+#include <functional>
 #include <list>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/stop.hpp"
+#include "limits/pace.hpp"
 #include "tokens/account.hpp"
-#include "tokens/pacer.hpp"
 
 namespace stsync::tokens {
 
@@ -25,19 +27,29 @@ class Gate {
 /// The requests of an app leave evenly, in the order in which they came.
 class PacedGate final : public Gate {
  public:
-  explicit PacedGate(core::Clock& clock, double per_second = 5);
+  static constexpr double kPerSecond = 5;
+  using MakePace = std::function<std::shared_ptr<limits::Pace>(const std::string& app)>;
+  explicit PacedGate(core::Clock& clock);
+  PacedGate(core::Clock& clock, MakePace make_pace);
   boost::asio::awaitable<core::Result<void>> pass(Account account, core::StopToken stop) override;
   void throttled(const Account& account, core::Duration wait) override;
 
+  /// A pace may let requests go at another time than it said before.
+  void changed();
+  std::size_t waiting(const std::string& app) const;
+  /// Calls `look` whenever somebody begins to wait: for paces that are leased.
+  void on_demand(std::function<void()> look) { look_ = std::move(look); }
+
  private:
   struct Line {
-    Pacer pacer;
+    std::shared_ptr<limits::Pace> pace;
     std::list<core::Signal*> waiting;
   };
   Line& line(const std::string& app);
 
   core::Clock& clock_;
-  const core::Duration interval_;
+  const MakePace make_pace_;
+  std::function<void()> look_ = [] {};
   std::map<std::string, Line> lines_;
 };
 

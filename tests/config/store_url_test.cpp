@@ -1,9 +1,9 @@
-#include "limits/store_url.hpp"
+#include "config/store_url.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace stsync::limits {
+namespace stsync::config {
 namespace {
 
 TEST(StoreUrl, SaysWhereTheStoreIs) {
@@ -66,4 +66,4 @@ TEST(StoreUrl, RefusesWhatItDoesNotUnderstandWithoutRepeatingIt) {
 }
 
 }  // namespace
-}  // namespace stsync::limits
+}  // namespace stsync::config

@@ -4,7 +4,7 @@
 
 #include "core/error.hpp"
 
-namespace stsync::limits {
+namespace stsync::config {
 
 /// Where the store is: redis://[user@]host[:port][/db][?prefix=…] or unix:///path[?db=…&prefix=…].
 struct StoreAddress {
@@ -22,4 +22,4 @@ struct StoreAddress {
 /// bad_config, with what is wrong but never the URL itself: somebody may have put a password there, which is refused.
 core::Result<StoreAddress> parse_store_url(std::string_view url);
 
-}  // namespace stsync::limits
+}  // namespace stsync::config

@@ -1,11 +1,11 @@
-#include "limits/store_url.hpp"
+#include "config/store_url.hpp"
 
 #include <algorithm>
 #include <optional>
 
 #include "core/text.hpp"
 
-namespace stsync::limits {
+namespace stsync::config {
 namespace {
 
 auto bad(const char* what) { return core::fail(core::ErrorKind::bad_config, std::string("the URL of the store ") + what); }
@@ -89,7 +89,7 @@ core::Result<StoreAddress> parse_store_url(std::string_view url) {
   }
   if (const auto at = url.rfind('@'); at != std::string_view::npos) {
     const auto user = url.substr(0, at);
-    if (user.find(':') != std::string_view::npos) return bad("holds a password: it belongs into an option of its own");
+    if (user.find(':') != std::string_view::npos) return bad("holds a password: it belongs into a file, see password_file");
     if (user.empty() || !plain(user, "-._")) return bad("has a user name with other than letters, digits and -._");
     out.user = user;
     url.remove_prefix(at + 1);
@@ -104,4 +104,4 @@ std::string StoreAddress::text() const {
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-}  // namespace stsync::limits
+}  // namespace stsync::config
