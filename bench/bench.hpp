@@ -54,6 +54,13 @@ struct FairnessOptions {
 /// Fifty tenants under one quota of their app: what each gets when all want more, and what the small ones notice of a large one.
 int run_fairness(const FairnessOptions& options);
 
+struct SharedOptions {
+  int seconds = 60;
+  std::string json;
+};
+/// Three workers and one limit in a real Redis, which is killed in the middle.
+int run_shared(const SharedOptions& options);
+
 double median(std::vector<double> values);
 /// Writes the text; a name that is empty is nothing to do. Throws when it cannot.
 void write_file(const std::string& name, const std::string& text);

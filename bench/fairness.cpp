@@ -26,7 +26,7 @@ constexpr std::size_t kPage = 10;
 constexpr auto kSmallEvery = 2s;
 
 test::StageOptions stage_options(std::size_t records) {
-  test::StageOptions o{.records = records, .rate = kQuota, .export_page = kPage, .partitions = 12};
+  test::StageOptions o{.records = records, .rate = kQuota, .export_page = kPage};
   o.tenants.resize(kTenants);
   std::iota(o.tenants.begin(), o.tenants.end(), kFirst);
   o.sim = {"--rate-of", "app"};

@@ -38,6 +38,14 @@ int run(int argc, char** argv) {
   cmd->add_option("--json", fairness.json, "Also write every figure into this file");
   cmd->callback([&] { exit = run_fairness(fairness); });
 
+  SharedOptions shared;
+  cmd = app.add_subcommand("shared", "How three workers keep one limit that is in Redis, also while that is away");
+  cmd->add_option("--seconds", shared.seconds, "How long to count, with Redis and around its absence")
+      ->capture_default_str()
+      ->check(CLI::Range(15, 86'400));
+  cmd->add_option("--json", shared.json, "Also write every figure into this file");
+  cmd->callback([&] { exit = run_shared(shared); });
+
   FloorOptions floor;
   cmd = app.add_subcommand("floor", "The least the pipeline could cost, as a process of its own")->group("");
   cmd->add_option("--config", floor.config)->required();

@@ -305,6 +305,16 @@ TEST_F(ApiTest, ACompressedRefusalIsUnderstood) {
   EXPECT_THAT(page().error().message(), ::testing::StartsWith("HTTP 403: Scope validation failed"));
 }
 
+TEST_F(ApiTest, AResourceMayHaveALimitOfItsOwn) {
+  resource.requests_per_second = 0.1;
+  ASSERT_TRUE(page());
+  const auto first = clock.now();
+  ASSERT_TRUE(page());
+  EXPECT_GE(clock.now() - first, 9s);
+  resource.requests_per_second = 0;
+  EXPECT_TRUE(page(1s)) << "others of the tenant do not wait";
+}
+
 TEST_F(ApiTest, AQuotaBelongsToTheTenantOrTheApp) {
   EXPECT_NEAR(limiter.rate("acme", 1001), 60 * limits::Pacer::kUse, 0.01);
   limiter.hold("acme", 1001, clock.now() + 1h);

@@ -107,7 +107,7 @@ TEST(Catalogue, FindsAndExpands) {
 TEST(Catalogue, OverridesChangeFieldsAndAddResources) {
   const auto catalogue = Catalogue::load(
       "resources:\n"
-      "  inventory.vendors: {topic: st.vendors, look_back: 2h, list: {page_size: 200, query: {active: \"True\", x: \"1,2\"}}}\n"
+      "  inventory.vendors: {topic: st.vendors, look_back: 2h, requests_per_second: 2.5, list: {page_size: 200, query: {active: \"True\", x: \"1,2\"}}}\n"
       "  crm.leads: {drop_fields: [idle, address.street], hash_fields: address.zip}\n"
       "  crm.heads: {export: {path: \"/crm/v2/tenant/{tenant}/export/heads\"}}\n",
       "over.yaml");
@@ -118,6 +118,7 @@ TEST(Catalogue, OverridesChangeFieldsAndAddResources) {
   EXPECT_THAT(vendors->query, ElementsAre(Pair("active", "True"), Pair("x", "1,2")));
   EXPECT_EQ(catalogue->find("inventory.vendors")->topic, "st.vendors");
   EXPECT_EQ(catalogue->find("inventory.vendors")->look_back, std::chrono::hours(2));
+  EXPECT_EQ(catalogue->find("inventory.vendors")->requests_per_second, 2.5);
   EXPECT_EQ(catalogue->find("crm.heads")->topic, "");
   EXPECT_THAT(catalogue->find("crm.leads")->drop_fields, ElementsAre("idle", "address.street"));
   EXPECT_THAT(catalogue->find("crm.leads")->hash_fields, ElementsAre("address.zip"));

@@ -205,10 +205,11 @@ class Life final : public TransactionRunner {
   telemetry::Metrics metrics_{false};
   core::ByteBudget budget_{w_.clock, w_.page_memory};
   std::map<std::string, UsageRows> usage_;
+  limits::FairGate commit_turns_{w_.clock, 16u << 20};
   Committer committer_{w_.clock, *this, memory_, {"st.journal", 0}, [] { return 1; }, [](const auto&) {}};
-  JobContext context_{w_.clock, w_.rng,     w_.config, w_.catalogue,        *w_.pages,
-                      metrics_, committer_, memory_,   [] { return true; }, [this](const std::string&) { return record_topic; },
-                      usage_,   budget_};
+  JobContext context_{w_.clock, w_.rng,     w_.config,    w_.catalogue,        *w_.pages,
+                      metrics_, committer_, memory_,      [] { return true; }, [this](const std::string&) { return record_topic; },
+                      usage_,   budget_,    commit_turns_};
   std::vector<std::unique_ptr<Job>> jobs_;
   core::TaskGroup tasks_{w_.loop.get_executor(), w_.clock};
 };

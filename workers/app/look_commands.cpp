@@ -5,6 +5,7 @@
 
 #include "app/setup.hpp"
 #include "kafka/client.hpp"
+#include "servicetitan/quota.hpp"
 #include "sync/worker.hpp"
 
 namespace stsync::app {
@@ -18,6 +19,7 @@ int run_check(const ConfigOptions& options) {
     complain(ok.error().message());
     return Exit::bad_config;
   }
+  for (const auto& app : config.apps) complain(servicetitan::quota_text(config, app));
   std::size_t tenants = 0;
   for (const auto& app : config.apps) tenants += app.tenants.size();
   complain(

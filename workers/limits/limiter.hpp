@@ -66,6 +66,8 @@ struct Caller {
   std::string app;
   std::int64_t tenant = 0;
   WorkClass work = WorkClass::incremental;
+  std::string resource{};
+  double resource_per_second = 0;  ///< the resource's own limit; 0: it has none
 };
 
 /// The limits of this worker: callers wait here until a Scheduler lets them go; nobody overtakes, nobody asks twice. Loop thread
@@ -89,6 +91,7 @@ class Limiter {
   /// A limit may let calls go at another time than it said before.
   void changed();
   std::size_t waiting() const noexcept { return scheduler_.waiting(); }
+  double utilisation(const std::string& app) const { return scheduler_.utilisation(app, clock_.now()); }
   /// Calls a second that the tenant's quota aims at now.
   double rate(const std::string& app, std::int64_t tenant);
 

@@ -42,8 +42,8 @@ struct Scheduler::Group {
 
 class Scheduler::Tenant {
  public:
-  Tenant(Group& g, int w, std::shared_ptr<Pace> pace, double per_second)
-      : group(g), weight(w), own(std::move(pace)), concurrency(per_second) {}
+  Tenant(Group& g, int w, std::shared_ptr<Pace> pace, double rate)
+      : group(g), weight(w), own(std::move(pace)), concurrency(rate), per_second(rate) {}
 
   Group& group;
   const int weight;
@@ -51,6 +51,8 @@ class Scheduler::Tenant {
   Concurrency concurrency;
   Breaker breaker;
   RetryBudget retries;
+  UseMeter use;
+  const double per_second;  ///< of its quota
   ByClass<std::list<Waiter*>> lines;
   ClassShares shares;
   std::size_t waiting = 0, under_way = 0;
@@ -186,6 +188,7 @@ void Scheduler::serve(Group& group, TimePoint now, std::vector<Waiter*>& out) {
   auto& t = *waiter->tenant;
   for (auto* pace : {t.own.get(), group.app, waiter->resource})
     if (pace != nullptr) pace->take(now);
+  t.use.took(now);
   ++t.under_way;
   ++group.host->under_way;
   --waiting_;
@@ -272,6 +275,17 @@ void Scheduler::finished(Tenant& t, TimePoint now) {
 void Scheduler::changed(TimePoint now) {
   for (const auto& [key, tenant] : tenants_)
     if (tenant->waiting > 0) look_at(*tenant, now);
+}
+
+double Scheduler::utilisation(const std::string& app, TimePoint now) const {
+  double most = 0, all = 0;
+  for (auto at = tenants_.lower_bound({app, 0}); at != tenants_.end() && at->first.first == app; ++at) {
+    const auto& t = *at->second;
+    const auto share = t.use.rate(now) / t.per_second;
+    all += t.own ? 0 : share;
+    most = std::max({most, share, all});
+  }
+  return most;
 }
 
 std::size_t Scheduler::waiting_for(const LimitName& name) const {

@@ -16,6 +16,7 @@
 #include "limits/fair_ring.hpp"
 #include "limits/pace.hpp"
 #include "limits/retry_budget.hpp"
+#include "limits/use_meter.hpp"
 
 namespace stsync::limits {
 
@@ -84,6 +85,8 @@ class Scheduler {
   /// A limit may let calls go at another time than it said before.
   void changed(core::TimePoint now);
   std::size_t waiting() const noexcept { return waiting_; }
+  /// Of an app's quotas, the one that is used most: its share, in calls that left lately.
+  double utilisation(const std::string& app, core::TimePoint now) const;
   /// How many wait for a limit, among others.
   std::size_t waiting_for(const LimitName& name) const;
 

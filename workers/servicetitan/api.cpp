@@ -208,7 +208,8 @@ boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account accou
   auto& client = *p_.clients.at(tenant->environment);
   for (int tries = 1;; ++tries) {
     if (auto first = co_await p_.tokens.get(account, stop); !first) co_return core::fail(first.error());
-    auto permit = co_await p_.limiter.acquire({account.app, account.tenant, work}, stop);
+    auto permit = co_await p_.limiter.acquire(
+        {account.app, account.tenant, work, wanted.resource->name, wanted.resource->requests_per_second}, stop);
     if (!permit) co_return core::fail(permit.error());
     p_.metrics.permit(account.app, limits::name_of(permit->waited_for()), std::chrono::duration<double>(permit->waited()).count());
     auto connection = co_await client.connect(url->origin, fresh && tries == 1, stop);
@@ -269,8 +270,10 @@ std::optional<core::Error> Api::refusal(const tokens::Account& account, const Re
   if (error->kind() == ErrorKind::throttled) {
     ++log.throttled;
     p_.metrics.refused(account.app);
-    if (!wanted.turn)
+    if (!wanted.turn) {
       ready.permit.refused(error->retry_after() ? std::optional<core::Duration>(*error->retry_after()) : std::nullopt);
+      p_.metrics.freeze(account.app);
+    }
   }
   if (error->kind() == ErrorKind::unauthorized) p_.tokens.drop(account, ready.token.generation);
   return error;
@@ -293,14 +296,14 @@ boost::asio::awaitable<Result<FetchedPage>> Api::read(limits::Sharer who, const 
   if (small) {
     page = read_page(response, fields, limits);
   } else if (!response.spooled) {
-    auto turn = co_await helper_turns_.enter(who);
-    turn.costs(std::max(1.0, static_cast<double>(response.body.size()) / kTurnBytes));
+    const auto cost = std::max(1.0, static_cast<double>(response.body.size()) / kTurnBytes);
+    const auto turn = co_await helper_turns_.enter(who, 1, cost, {});
     auto job = [&response, fields = fields, limits] { return read_page(response, fields, limits); };
     page = co_await core::run_on(p_.helpers.executor(), std::move(job));
   }
   if (page && *page) (*page)->status = status;
   if (page) co_return std::move(*page);
-  auto turn = co_await large_turns_.enter(who);
+  const auto turn = co_await large_turns_.enter(who, 1, 1, {});
   auto job = [response = std::move(response), fields = fields, limits, spool = &p_.spool]() mutable {
     return read_large_page(std::move(response), fields, limits, *spool);
   };

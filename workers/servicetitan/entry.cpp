@@ -69,6 +69,8 @@ const config::Table<CatalogueFile>& catalogue_table() {
     entry.texts("hash_fields", &Entry::hash_fields, "Fields that are replaced by a hash, see catalogue.hash_key_file.");
     entry.duration("look_back", &Entry::look_back, {}, kLongest,
                    "An incremental begins this long before its watermark: rows that came in late are read, others again.");
+    entry.number("requests_per_second", &Entry::requests_per_second, 0, 1000,
+                 "Calls a second for this resource alone, of each tenant, besides the quota; 0: no limit of its own.");
     entry.boolean("files", &Entry::files, "Whether its files are read: recordings, attachments, images.");
     entry.size("max_file", &Entry::max_file, 1024, kLargestFile,
                "A larger file, or one that its topic does not take, is left out: a dead letter names it.");
@@ -149,6 +151,7 @@ Resource make_resource(const Entry& e) {
     r.modified.clear();
   r.topic = e.topic;
   r.look_back = e.look_back;
+  r.requests_per_second = e.requests_per_second;
   r.files = e.files;
   r.max_file = e.max_file;
   r.drop_fields = e.drop_fields;

@@ -33,6 +33,7 @@ struct Entry {
   bool modified_nullable = false, explicit_only = false, files = false;
   std::uint64_t max_file = kLargestFile;
   core::Duration look_back{};
+  double requests_per_second = 0;
   std::vector<std::string> quirks, drop_fields, hash_fields;
   std::optional<EndpointEntry> export_feed, list, children, get, report;
 };

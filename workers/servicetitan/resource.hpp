@@ -84,9 +84,10 @@ struct Resource {
   KeySpec key;
   std::string modified = "modifiedOn";  ///< field with the time of the last change, may be "a.b"; empty: there is none
   bool modified_nullable = false;
-  bool explicit_only = false;  ///< a twin, a lookup, files: for those who name it
-  std::string topic;           ///< of its records, with placeholders, instead of kafka.topics.records; empty: that
-  core::Duration look_back{};  ///< how long before its watermark an incremental begins
+  bool explicit_only = false;      ///< a twin, a lookup, files: for those who name it
+  std::string topic;               ///< of its records, with placeholders, instead of kafka.topics.records; empty: that
+  core::Duration look_back{};      ///< how long before its watermark an incremental begins
+  double requests_per_second = 0;  ///< a limit of its own, of each tenant; 0: none
   std::vector<std::string> drop_fields, hash_fields;  ///< paths of codec::Redactor: records are published without them
   bool files = false;          ///< whether its files are read at all, where it has some: they are large and cost a call each
   std::uint64_t max_file = 0;  ///< bytes; larger ones are left out

@@ -94,7 +94,8 @@ asio::awaitable<ServerResponse> truth(World& world, Fields query) {
 ServerResponse stats(const World& world) {
   Json json;
   json.begin_object().key("token_calls").number(world.token_calls).key("unauthorized").number(world.unauthorized);
-  if (world.options.quota_of_app) json.key("max_calls_in_one_second").number(std::uint64_t{world.app_quota.max_calls_in_one_second()});
+  if (world.options.quota_of_app)
+    json.key("max_calls_in_one_second").number(std::uint64_t{world.app_quota.max_calls_in_one_second()});
   json.key("tenants").begin_array();
   for (const auto& [tenant, s] : world.tenants) {
     json.begin_object().key("app").text("acme").key("tenant").number(tenant).key("calls").number(s.calls).key("ok").number(s.ok);

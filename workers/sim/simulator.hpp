@@ -80,7 +80,7 @@ class Simulator {
   virtual std::vector<TenantAccess> tenants() const = 0;
   virtual double requests_per_second() const = 0;  ///< of the quota; 0: none
   virtual bool quota_of_app() const = 0;
-  virtual int reports_per_minute() const = 0;      ///< runs of one report
+  virtual int reports_per_minute() const = 0;  ///< runs of one report
   /// Of every resource with rows. The first call renders and hashes all of them, about 2 s a million.
   virtual std::vector<Truth> truth(const std::string& resource = {}) const = 0;
   virtual boost::asio::awaitable<void> stop() = 0;

@@ -12,6 +12,7 @@
 #include "core/stop.hpp"
 #include "kafka/message.hpp"
 #include "kafka/producer.hpp"
+#include "limits/fair_gate.hpp"
 #include "sync/commit_pacer.hpp"
 #include "sync/memory.hpp"
 
@@ -27,7 +28,8 @@ struct Contribution {
   std::size_t pages = 0;
   bool urgent = false;
   const void* owner = nullptr;  ///< contributions of one owner build on each other: when one fails for good, so do those behind it
-  std::function<void()> on_committed{};  ///< metrics
+  std::function<void()> on_committed{};          ///< metrics
+  std::optional<limits::FairGate::Turn> turn{};  ///< a page's room among those that wait to be committed
 };
 
 /// Runs one transaction, blocking, on the lane's thread.

@@ -25,6 +25,8 @@ constexpr core::Duration kProgressEvery = 1s;
 constexpr core::Duration kThrottledEvery = 10s;
 constexpr int kTellLeftOut = 60;  // seconds: the dead letters name them all
 constexpr core::Duration kAuthWait = 60s;
+/// What a small page counts in its tenant's share of commits, in bytes; larger ones count as much more.
+constexpr double kTurnBytes = 64 << 10;
 /// A page is in memory twice: as its body, and in the producer's queue until the broker has it.
 constexpr std::size_t kCopies = 2;
 /// What the list of records takes of each: on the page, in the step, in the run.
@@ -254,8 +256,10 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
       if (const auto size = sizer_of(*request.endpoint).after_page(request.page_size, rows, page->body->size()))
         crawl_->resize(*request.endpoint, *size);
     step->context.redactor = redactor_;
+    auto turn = co_await commit_turn(*page);
+    if (!turn) co_return co_await after_pages(turn.error());
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
-    submit_page(*page, *step, std::move(memory));
+    submit_page(*page, *step, std::move(memory), std::move(*turn));
     if (step->done) co_return co_await wait_for_room(0);
   }
 }
@@ -325,8 +329,17 @@ boost::asio::awaitable<std::optional<Error>> Job::after_pages(Error why) {
   co_return why;
 }
 
-void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory) {
+/// So that pages of a tenant who floods the lane are not all in front of another's.
+boost::asio::awaitable<core::Result<limits::FairGate::Turn>> Job::commit_turn(const FetchedPage& page) {
+  const auto bytes = page.body->size();
+  const auto cost = std::max(1.0, static_cast<double>(bytes) / kTurnBytes);
+  const int weight = context_.config.find_tenant(account_.app, account_.tenant)->weight;
+  co_return co_await context_.commit_turns.enter({account_.app, account_.tenant, work(), weight}, bytes, cost, stop_.token());
+}
+
+void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory, limits::FairGate::Turn turn) {
   Contribution c;
+  c.turn.emplace(std::move(turn));
   const bool first = state_.counts().pages() == 0;
   if (step.left_out) leave_out(c, step);
   if (step.page) {

@@ -49,6 +49,7 @@ struct JobContext {
   std::function<RecordTopic(const std::string& topic)> record_topic;
   std::map<std::string, UsageRows>& usage;  ///< by tenant key
   core::ByteBudget& page_memory;            ///< of the pages of all jobs of the worker
+  limits::FairGate& commit_turns;           ///< of the pages that wait to be committed in this lane, by bytes
 };
 
 enum class JobEnd {
@@ -107,7 +108,9 @@ class Job final : public servicetitan::CallObserver {
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
   boost::asio::awaitable<std::optional<core::Error>> after_pages(core::Error why);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
-  void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory);
+  boost::asio::awaitable<core::Result<limits::FairGate::Turn>> commit_turn(const servicetitan::FetchedPage& page);
+  void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory,
+                   limits::FairGate::Turn turn);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
   void leave_out(Contribution& c, const servicetitan::Step& step);
   void add_marker(Contribution& c, const servicetitan::Step& step);

@@ -79,6 +79,7 @@ struct Lane::Incarnation final : TransactionRunner {
   std::unique_ptr<kafka::TransactionalProducer> producer;
   Memory memory;
   std::int64_t next_offset;
+  limits::FairGate commit_turns;  ///< outlives what the committer holds
   Committer committer;
   core::StopSource stop;  ///< ends this incarnation only
   std::unique_ptr<core::Signal> intake_wake, tick;
@@ -212,6 +213,7 @@ Lane::Incarnation::Incarnation(Lane& l, Restored restored)
       producer(std::move(restored.producer)),
       memory(std::move(restored.memory)),
       next_offset(restored.offset),
+      commit_turns(ctx.clock, 2 * CommitPacer::kBytes),
       committer(ctx.clock, *this, memory, {ctx.config.kafka.topics.journal, l.partition_}, ctx.busy_lanes,
                 [this](const kafka::CommitReport& r) {
                   static constexpr std::array kNames{"ok", "aborted", "doubt", "fenced"};
@@ -236,7 +238,8 @@ Lane::Incarnation::Incarnation(Lane& l, Restored restored)
                     return it == ctx.record_topics.end() ? RecordTopic{} : it->second;
                   },
                   usage,
-                  ctx.page_memory},
+                  ctx.page_memory,
+                  commit_turns},
       started(ctx.clock.now()),
       tasks(ctx.loop, ctx.clock) {}
 

@@ -320,6 +320,7 @@ void Worker::update_metrics() {
     metrics_.lag(p, lane->lag());
     for (const auto& [phase, count] : lane->phases()) phases[phase] += count;
   }
+  for (const auto& app : config_.apps) metrics_.utilisation(app.name, limiter_.utilisation(app.name));
   metrics_.jobs(phases);
   metrics_.lanes(static_cast<int>(lanes_.size()));
 }

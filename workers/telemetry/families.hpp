@@ -37,6 +37,7 @@ enum class Family : std::size_t {
   throttle_wait,
   token_requests,
   quota_limit,
+  quota_utilisation,
   quota_permits,
   quota_freezes,
   limit_store_limits,

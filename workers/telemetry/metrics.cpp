@@ -178,6 +178,8 @@ void Metrics::quota(std::string_view app, double per_second) {
   for (const auto* code : {"2xx", "4xx", "5xx", "none"}) impl_->counter(Family::api_requests, {app, code});
   impl_->histogram(Family::api_duration, {app});
 }
+void Metrics::freeze(std::string_view app) { impl_->counter(Family::quota_freezes, {app}).Increment(); }
+void Metrics::utilisation(std::string_view app, double ratio) { impl_->gauge(Family::quota_utilisation, {app}).Set(ratio); }
 void Metrics::limit_store(int local, int all) {
   impl_->gauge(Family::limit_store_limits, {"local"}).Set(local);
   impl_->gauge(Family::limit_store_limits, {"shared"}).Set(all - local);

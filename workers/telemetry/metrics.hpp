@@ -29,8 +29,10 @@ class Metrics {
   void command(std::string_view outcome);                 ///< accepted, rejected, duplicate, coalesced, forwarded
   void jobs(const std::map<std::string, int>& by_state);  ///< how many jobs are in each state now
   void dead_letter(std::string_view reason);
-  void quota(std::string_view app, double per_second);  ///< configured limit; call once an app at start
-  void limit_store(int local, int all);                 ///< limits that the store shares, and those kept alone without it
+  void quota(std::string_view app, double per_second);   ///< configured limit; call once an app at start
+  void freeze(std::string_view app);                     ///< a 429 stopped all calls of a quota
+  void utilisation(std::string_view app, double ratio);  ///< of the quota that is used most
+  void limit_store(int local, int all);                  ///< limits that the store shares, and those kept alone without it
   void limit_store_failure();
   void lag(int partition, std::int64_t messages);  ///< commands not yet read
   void lag_remove(int partition);

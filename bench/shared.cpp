@@ -1,0 +1,121 @@
+#include <algorithm>
+#include <deque>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "bench.hpp"
+#include "codec/page.hpp"
+#include "stage/stage.hpp"
+
+namespace stsync::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr double kQuota = 60;
+constexpr int kWorkers = 3;
+constexpr int kTenants = 12;
+
+/// What the simulator has answered by when, a few times a second.
+class Curve {
+ public:
+  explicit Curve(const test::Stage& stage) : stage_(stage) {}
+  void watch(std::chrono::seconds length) {
+    for (const auto end = Clock::now() + length; Clock::now() < end; std::this_thread::sleep_for(200ms)) look();
+  }
+  /// Share of the quota since `from`, and in the worst ten seconds since.
+  std::pair<double, double> use(Clock::time_point from) const {
+    const auto begin = std::find_if(points_.begin(), points_.end(), [&](const auto& p) { return p.at >= from; });
+    double worst = 1;
+    auto old = begin;
+    for (auto at = begin; at != points_.end(); ++at) {
+      while (at->at - old->at > 10s) ++old;
+      if (old != begin) worst = std::min(worst, rate(*std::prev(old), *at));
+    }
+    return {rate(*begin, points_.back()), worst};
+  }
+  double refused = 0, most = 0;
+
+ private:
+  struct Point {
+    Clock::time_point at;
+    double answered;
+  };
+  static double rate(const Point& a, const Point& b) {
+    return (b.answered - a.answered) / (kQuota * std::chrono::duration<double>(b.at - a.at).count());
+  }
+  void look() {
+    const auto stats = stage_.control("/__sim/stats");
+    const auto members = codec::json_members(stats).value();
+    Point point{Clock::now(), 0};
+    refused = 0;
+    for (const auto& row : test::json_rows(std::string(members.at("tenants")))) {
+      point.answered += std::stod(row.at("ok"));
+      refused += std::stod(row.at("refused_429"));
+    }
+    most = std::stod(std::string(members.at("max_calls_in_one_second")));
+    points_.push_back(point);
+  }
+  const test::Stage& stage_;
+  std::deque<Point> points_;
+};
+
+std::unique_ptr<test::Process> start_redis(const std::string& socket) {
+  auto redis = std::make_unique<test::Process>(
+      std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", "/tmp"});
+  if (!redis->wait_for([](const std::string& line) { return line.find("ccept") != std::string::npos; }, 10s))
+    throw std::runtime_error("redis-server does not start: " + redis->err() + redis->out());
+  return redis;
+}
+
+}  // namespace
+
+int run_shared(const SharedOptions& options) {
+  const auto socket = fmt::format("/tmp/stsync-bench-{}.sock", ::getpid());
+  auto redis = start_redis(socket);
+  const auto records = static_cast<std::size_t>(2 * kQuota * 3 * options.seconds * 10 / (kTenants * 4)) + 1000;
+  test::StageOptions stage_options{.records = records, .rate = kQuota, .export_page = 10};
+  stage_options.tenants.resize(kTenants);
+  std::iota(stage_options.tenants.begin(), stage_options.tenants.end(), 1001);
+  stage_options.sets = {"limits.store=unix://" + socket, fmt::format("limits.expected_workers={}", kWorkers)};
+  stage_options.sim = {"--rate-of", "app"};
+  const test::Stage stage(std::move(stage_options));
+  std::vector<std::unique_ptr<test::Process>> workers;
+  for (int i = 0; i < kWorkers; ++i) workers.push_back(stage.start_worker({}, false));
+  for (auto& worker : workers)
+    if (!stage.wait_ready(*worker, 1)) throw std::runtime_error("a worker does not start: " + worker->err());
+  if (stage.stsync({"sync", "--resource", "jpm.jobs,crm.customers,crm.locations,accounting.invoices", "--mode", "full"}).code != 0)
+    throw std::runtime_error("the command was not taken");
+  Curve curve(stage);
+  curve.watch(20s);  // tokens, connections, the workers meet
+  const auto steady_from = Clock::now();
+  curve.watch(std::chrono::seconds(options.seconds));
+  const auto [steady, worst_steady] = curve.use(steady_from);
+  const auto switch_from = Clock::now();
+  redis.reset();
+  curve.watch(std::chrono::seconds(options.seconds) / 3);
+  redis = start_redis(socket);
+  curve.watch(std::chrono::seconds(options.seconds) * 2 / 3);
+  const auto [switched, worst] = curve.use(switch_from);
+  fmt::print(
+      "{} workers, one limit of {:.0f} a second in Redis, {} s: {:.2f} % of it, worst ten seconds {:.1f} %. Redis killed and "
+      "started again "
+      "empty, {} s: {:.1f} %, worst ten seconds {:.1f} %. At most {:.0f} calls in any second, {:.0f} refused.\n",
+      kWorkers, kQuota, options.seconds, 100 * steady, 100 * worst_steady, options.seconds, 100 * switched, 100 * worst, curve.most,
+      curve.refused);
+  write_file(
+      options.json,
+      fmt::format(
+          "{{\"bench\":\"shared\",\"seconds\":{},\"share\":{:.4f},\"worst\":{:.4f},\"share_switch\":{:.4f},\"worst_switch\":{:.4f},"
+          "\"max_in_one_second\":{:.0f},\"refused\":{:.0f}}}\n",
+          options.seconds, steady, worst_steady, switched, worst, curve.most, curve.refused));
+  return 0;
+}
+
+}  // namespace stsync::bench
