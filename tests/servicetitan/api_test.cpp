@@ -1,9 +1,9 @@
 // One page of the API, repeated until it can be used: what goes out, what is tried again, what is waited for. In virtual time.
 #include <gmock/gmock.h>
 
-#include "limits/pacer.hpp"
 #include "api_play.hpp"
 #include "codec/gzip.hpp"
+#include "limits/pacer.hpp"
 #include "tokens/http_source.hpp"
 
 namespace stsync::servicetitan {

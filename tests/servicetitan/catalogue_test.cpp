@@ -107,7 +107,8 @@ TEST(Catalogue, FindsAndExpands) {
 TEST(Catalogue, OverridesChangeFieldsAndAddResources) {
   const auto catalogue = Catalogue::load(
       "resources:\n"
-      "  inventory.vendors: {topic: st.vendors, look_back: 2h, requests_per_second: 2.5, list: {page_size: 200, query: {active: \"True\", x: \"1,2\"}}}\n"
+      "  inventory.vendors: {topic: st.vendors, look_back: 2h, requests_per_second: 2.5, list: {page_size: 200, query: {active: "
+      "\"True\", x: \"1,2\"}}}\n"
       "  crm.leads: {drop_fields: [idle, address.street], hash_fields: address.zip}\n"
       "  crm.heads: {export: {path: \"/crm/v2/tenant/{tenant}/export/heads\"}}\n",
       "over.yaml");
