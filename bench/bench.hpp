@@ -10,6 +10,7 @@ namespace stsync::bench {
 struct Cost {
   double cpu_seconds = 0;      ///< user and system, all threads
   std::uint64_t peak_rss = 0;  ///< bytes
+  std::uint64_t rss = 0;       ///< bytes, now
 };
 /// Of a running process, from /proc; throws when there is none.
 Cost cost_of(int pid);
@@ -60,6 +61,14 @@ struct SharedOptions {
 };
 /// Three workers and one limit in a real Redis, which is killed in the middle.
 int run_shared(const SharedOptions& options);
+
+struct TenantsOptions {
+  int tenants = 2000;
+  int seconds = 60;
+  std::string json;
+};
+/// What tenants cost a worker that has nothing to do.
+int run_tenants(const TenantsOptions& options);
 
 double median(std::vector<double> values);
 /// Writes the text; a name that is empty is nothing to do. Throws when it cannot.

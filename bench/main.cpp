@@ -46,6 +46,15 @@ int run(int argc, char** argv) {
   cmd->add_option("--json", shared.json, "Also write every figure into this file");
   cmd->callback([&] { exit = run_shared(shared); });
 
+  TenantsOptions tenants;
+  cmd = app.add_subcommand("tenants", "What idle tenants cost a worker in memory and CPU");
+  cmd->add_option("--tenants", tenants.tenants, "How many")->capture_default_str()->check(CLI::Range(2, 100'000));
+  cmd->add_option("--seconds", tenants.seconds, "How long to look at the CPU, twice")
+      ->capture_default_str()
+      ->check(CLI::Range(5, 3600));
+  cmd->add_option("--json", tenants.json, "Also write every figure into this file");
+  cmd->callback([&] { exit = run_tenants(tenants); });
+
   FloorOptions floor;
   cmd = app.add_subcommand("floor", "The least the pipeline could cost, as a process of its own")->group("");
   cmd->add_option("--config", floor.config)->required();

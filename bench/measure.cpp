@@ -24,7 +24,10 @@ Cost cost_of(int pid) {
   cost.cpu_seconds = (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   std::ifstream status(folder + "status");
   while (std::getline(status, line))
-    if (line.starts_with("VmHWM:")) cost.peak_rss = std::stoull(line.substr(6)) * 1024;
+    if (line.starts_with("VmRSS:"))
+      cost.rss = std::stoull(line.substr(6)) * 1024;
+    else if (line.starts_with("VmHWM:"))
+      cost.peak_rss = std::stoull(line.substr(6)) * 1024;
   return cost;
 }
 

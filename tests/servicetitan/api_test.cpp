@@ -305,6 +305,28 @@ TEST_F(ApiTest, ACompressedRefusalIsUnderstood) {
   EXPECT_THAT(page().error().message(), ::testing::StartsWith("HTTP 403: Scope validation failed"));
 }
 
+TEST_F(ApiTest, NoCallIsMadeOnceTheLeaseIsLostHoweverLongItWaited) {
+  limiter.hold("acme", 1001, clock.now() + 1min);
+  start();
+  clock.run_for(30s);
+  watcher.leased = false;
+  clock.run_for(5min);
+  EXPECT_EQ(vendor->seen.size(), 0u);
+  watcher.leased = true;
+  clock.run_for(1s);
+  EXPECT_TRUE(result);
+}
+
+TEST_F(ApiTest, ACallThatHadToConnectWaitsForAnotherTurnWithItsConnection) {
+  // Otherwise the vendor would see it long after its turn, between the calls of that time.
+  vendor->connecting = 300ms;
+  const auto before = clock.now();
+  ASSERT_TRUE(page());
+  EXPECT_EQ(vendor->connects, 1) << "it keeps its connection";
+  EXPECT_EQ(vendor->seen.size(), 1u);
+  EXPECT_GE(vendor->seen[0].at - before, 300ms);
+}
+
 TEST_F(ApiTest, AResourceMayHaveALimitOfItsOwn) {
   resource.requests_per_second = 0.1;
   ASSERT_TRUE(page());

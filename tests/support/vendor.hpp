@@ -27,6 +27,8 @@ class Vendor final : public http::Client {
   boost::asio::awaitable<core::Result<std::unique_ptr<http::Connection>>> connect(http::Origin origin, bool fresh,
                                                                                   core::StopToken) override {
     origins.insert(origin.text());
+    ++connects;
+    if (connecting > core::Duration(0)) co_await clock.sleep_for(connecting);
     if (unreachable) co_return core::fail(core::ErrorKind::network, "connection refused");
     co_return std::unique_ptr<http::Connection>(std::make_unique<Line>(*this, fresh));
   }
@@ -36,6 +38,8 @@ class Vendor final : public http::Client {
   std::vector<Seen> seen;
   std::set<std::string> origins;
   bool unreachable = false;
+  core::Duration connecting{};
+  int connects = 0;
   /// Pooled connections turn out to be closed.
   bool all_stale = false;
   core::Duration takes = std::chrono::milliseconds(50);

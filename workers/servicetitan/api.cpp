@@ -21,9 +21,8 @@ constexpr std::size_t kInlineBody = 64u << 10;
 /// What reports get besides 200 (facts 7).
 constexpr int kUnderWay = 202, kGivenBack = 204;
 constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
-/// A permit is used within this time, or another one is taken; not for ever, where everything is slow.
+/// A permit is used within this time, or another one is taken.
 constexpr core::Duration kPermitGood = std::chrono::milliseconds(100);
-constexpr int kPermitTries = 3;
 constexpr std::chrono::milliseconds kTokenOutage(1000);
 /// Pages handed to a helper at once: it never waits for the next, and tenants take turns in front of it.
 constexpr std::size_t kAtHelper = 2;
@@ -147,11 +146,9 @@ boost::asio::awaitable<Result<FetchedPage>> Api::get_page(tokens::Account accoun
 
 boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account, const Request& request, CallLog& log,
                                                          CallObserver& observer, core::StopToken stop) {
-  while (!observer.may_call())
-    if (!co_await wait(kLeasePoll, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
   auto wire = make_request(account, request);
   if (!wire) co_return core::fail(wire.error());
-  auto response = co_await call(account, request, std::move(*wire), log, observer.work(), stop);
+  auto response = co_await call(account, request, std::move(*wire), log, observer, stop);
   if (response && request.wants_file() && response->status == kElsewhere)
     response = co_await download(account, request, std::move(*response), stop);
   if (!response)
@@ -197,38 +194,47 @@ struct Api::Ready {
 };
 
 /// Permit, connection and token, for a call at once: what is paced is what the vendor counts. The token is looked at before the
-/// wait and again after it, because a long freeze may outlive it. Where the connection or the token takes its time, the permit's
-/// moment has passed: another one is waited for, with what is there now.
-boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account account, const Request& wanted, limits::WorkClass work,
+/// wait and again after it, because a long freeze may outlive it. Where a new connection takes its time, the permit's moment has
+/// passed: another one is waited for, with the connection at hand.
+boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account account, const Request& wanted, CallObserver& observer,
                                                            bool fresh, core::StopToken stop) {
   const auto* tenant = p_.config.find_tenant(account.app, account.tenant);
   core::check(tenant != nullptr, "a call for a tenant that is not configured");
   const auto url = http::parse_url(p_.config.environments.at(tenant->environment).api_url);
   if (!url) co_return core::fail(url.error());
   auto& client = *p_.clients.at(tenant->environment);
-  for (int tries = 1;; ++tries) {
+  const limits::Caller caller{account.app, account.tenant, observer.work(), wanted.resource->name,
+                              wanted.resource->requests_per_second};
+  std::unique_ptr<http::Connection> connection;
+  for (;;) {
+    while (!observer.may_call())
+      if (!co_await wait(kLeasePoll, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
     if (auto first = co_await p_.tokens.get(account, stop); !first) co_return core::fail(first.error());
-    auto permit = co_await p_.limiter.acquire(
-        {account.app, account.tenant, work, wanted.resource->name, wanted.resource->requests_per_second}, stop);
+    auto permit = co_await p_.limiter.acquire(caller, stop);
     if (!permit) co_return core::fail(permit.error());
     p_.metrics.permit(account.app, limits::name_of(permit->waited_for()), std::chrono::duration<double>(permit->waited()).count());
-    auto connection = co_await client.connect(url->origin, fresh && tries == 1, stop);
-    if (!connection) {
-      if (of_the_host(connection.error())) permit->failed();
-      p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, 0, 0);
-      co_return core::fail(connection.error());
+    if (!observer.may_call()) continue;  // it was a long wait
+    const bool at_hand = connection != nullptr;
+    if (!at_hand) {
+      auto dialled = co_await client.connect(url->origin, fresh, stop);
+      if (!dialled) {
+        if (of_the_host(dialled.error())) permit->failed();
+        p_.metrics.api_call(account.app, account.tenant, wanted.resource->name, 0, 0);
+        co_return core::fail(dialled.error());
+      }
+      connection = std::move(*dialled);
     }
     auto token = co_await p_.tokens.get(account, stop);
     if (!token) co_return core::fail(token.error());
-    if (p_.clock.now() - permit->given_at() > kPermitGood && tries < kPermitTries) continue;
-    co_return Ready{std::move(*permit), std::move(*connection), std::move(*token)};
+    if (!at_hand && p_.clock.now() - permit->given_at() > kPermitGood) continue;
+    co_return Ready{std::move(*permit), std::move(connection), std::move(*token)};
   }
 }
 
 boost::asio::awaitable<Result<http::Response>> Api::call(tokens::Account account, const Request& wanted, http::Request request,
-                                                         CallLog& log, limits::WorkClass work, core::StopToken stop) {
+                                                         CallLog& log, CallObserver& observer, core::StopToken stop) {
   for (bool fresh : {false, true}) {
-    auto ready = co_await make_ready(account, wanted, work, fresh, stop);
+    auto ready = co_await make_ready(account, wanted, observer, fresh, stop);
     if (!ready) co_return core::fail(ready.error());
     auto copy = request;
     copy.headers.emplace_back("Authorization", "Bearer " + ready->token.text.reveal());

@@ -47,10 +47,10 @@ class Api final : public PageSource {
   boost::asio::awaitable<core::Result<FetchedPage>> attempt(tokens::Account account, const Request& request, CallLog& log,
                                                             CallObserver& observer, core::StopToken stop);
   struct Ready;
-  boost::asio::awaitable<core::Result<Ready>> make_ready(tokens::Account account, const Request& wanted, limits::WorkClass work,
+  boost::asio::awaitable<core::Result<Ready>> make_ready(tokens::Account account, const Request& wanted, CallObserver& observer,
                                                          bool fresh, core::StopToken stop);
   boost::asio::awaitable<core::Result<http::Response>> call(tokens::Account account, const Request& wanted, http::Request request,
-                                                            CallLog& log, limits::WorkClass work, core::StopToken stop);
+                                                            CallLog& log, CallObserver& observer, core::StopToken stop);
   limits::Sharer sharer(const tokens::Account& account, limits::WorkClass work) const;
   std::optional<core::Error> refusal(const tokens::Account& account, const Request& wanted, Ready& ready,
                                      const http::Response& response, CallLog& log);

@@ -1,0 +1,52 @@
+#include <csignal>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "bench.hpp"
+#include "stage/stage.hpp"
+
+namespace stsync::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Idle {
+  double rss = 0;   ///< MiB
+  double core = 0;  ///< share of one
+};
+
+/// A worker that knows so many tenants and has nothing to do. `records`: one, so that the simulator takes little.
+Idle measure(int tenants, int seconds) {
+  test::StageOptions options{.records = 1};
+  options.tenants.resize(static_cast<std::size_t>(tenants));
+  std::iota(options.tenants.begin(), options.tenants.end(), 1001);
+  const test::Stage stage(std::move(options));
+  const auto worker = stage.start_worker({"kafka.session_timeout=45s"});
+  std::this_thread::sleep_for(10s);  // the first heartbeats and commits
+  const auto before = cost_of(worker->pid());
+  std::this_thread::sleep_for(std::chrono::seconds(seconds));
+  const auto after = cost_of(worker->pid());
+  worker->signal(SIGTERM);
+  if (worker->wait(60s) != 0) throw std::runtime_error("the worker does not end well: " + worker->err());
+  return {static_cast<double>(after.rss) / (1 << 20), (after.cpu_seconds - before.cpu_seconds) / seconds};
+}
+
+}  // namespace
+
+int run_tenants(const TenantsOptions& options) {
+  const auto one = measure(1, options.seconds);
+  const auto many = measure(options.tenants, options.seconds);
+  fmt::print(
+      "an idle worker: {:.1f} MiB and {:.2f} % of a core with one tenant, {:.1f} MiB and {:.2f} % with {}: {:.1f} MiB and {:.2f} % "
+      "more\n",
+      one.rss, 100 * one.core, many.rss, 100 * many.core, options.tenants, many.rss - one.rss, 100 * (many.core - one.core));
+  write_file(options.json, fmt::format("{{\"bench\":\"tenants\",\"tenants\":{},\"rss_one\":{:.2f},\"rss_many\":{:.2f},\"core_one\":"
+                                       "{:.5f},\"core_many\":{:.5f}}}\n",
+                                       options.tenants, one.rss, many.rss, one.core, many.core));
+  return 0;
+}
+
+}  // namespace stsync::bench
