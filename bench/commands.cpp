@@ -42,4 +42,9 @@ void CommandWriter::flush() {
     throw std::runtime_error("commands are not acknowledged");
 }
 
+void send_full(const test::Stage& stage, std::int64_t tenant, const std::string& resources) {
+  const auto sent = stage.stsync({"sync", "--tenant", std::to_string(tenant), "--resource", resources, "--mode", "full"});
+  if (sent.code != 0) throw std::runtime_error("the command was not taken: " + sent.err);
+}
+
 }  // namespace stsync::bench

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kafka/client.hpp"
+#include "stage/stage.hpp"
 
 namespace stsync::bench {
 
@@ -22,5 +23,8 @@ class CommandWriter {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// A full sync of some resources of a tenant. Throws when the command is not taken.
+void send_full(const test::Stage& stage, std::int64_t tenant, const std::string& resources);
 
 }  // namespace stsync::bench

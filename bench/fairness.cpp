@@ -64,8 +64,8 @@ struct Equals {
 Equals measure_equals(int seconds) {
   const test::Stage stage(stage_options(5000));
   const auto worker = stage.start_worker();
-  if (stage.stsync({"sync", "--resource", "jpm.jobs,crm.customers,crm.locations,accounting.invoices", "--mode", "full"}).code != 0)
-    throw std::runtime_error("the command was not taken");
+  for (std::int64_t tenant = kFirst; tenant < kFirst + kTenants; ++tenant)
+    send_full(stage, tenant, "jpm.jobs,crm.customers,crm.locations,accounting.invoices");
   for (bool all = false; !all; std::this_thread::sleep_for(200ms)) {
     const auto seen = ask(stage);
     all = std::all_of(seen.answered.begin(), seen.answered.end(), [](const auto& row) { return row.second >= 3; });
@@ -140,8 +140,7 @@ Beside measure_beside(int seconds) {
   sync_small(commands, "warm", 15);  // tokens, connections
   sync_small(commands, "alone", seconds);
   std::this_thread::sleep_for(3s);
-  if (stage.stsync({"sync", "--tenant", std::to_string(kLarge), "--resource", test::kBulk, "--mode", "full"}).code != 0)
-    throw std::runtime_error("the command was not taken");
+  send_full(stage, kLarge, test::kBulk);
   std::this_thread::sleep_for(5s);
   const auto before = ask(stage);
   const auto start = Clock::now();

@@ -5,6 +5,7 @@
 
 #include "bench.hpp"
 #include "codec/page.hpp"
+#include "commands.hpp"
 #include "stage/stage.hpp"
 
 namespace stsync::bench {
@@ -34,8 +35,7 @@ int run_quota(const QuotaOptions& options) {
   const auto records = static_cast<std::size_t>(2 * kQuota * options.seconds * kPage / kResources) + 1000;
   const test::Stage stage({.records = records, .rate = kQuota, .export_page = kPage});
   const auto worker = stage.start_worker();
-  if (stage.stsync({"sync", "--resource", test::kBulk, "--mode", "full"}).code != 0)
-    throw std::runtime_error("the command was not taken");
+  send_full(stage, 1001, test::kBulk);
   while (ask(stage).answered < 5 * kQuota) std::this_thread::sleep_for(100ms);
   const auto before = ask(stage);
   const auto start = std::chrono::steady_clock::now();

@@ -10,6 +10,7 @@
 
 #include "bench.hpp"
 #include "codec/page.hpp"
+#include "commands.hpp"
 #include "stage/stage.hpp"
 
 namespace stsync::bench {
@@ -90,8 +91,8 @@ int run_shared(const SharedOptions& options) {
   for (int i = 0; i < kWorkers; ++i) workers.push_back(stage.start_worker({}, false));
   for (auto& worker : workers)
     if (!stage.wait_ready(*worker, 1)) throw std::runtime_error("a worker does not start: " + worker->err());
-  if (stage.stsync({"sync", "--resource", "jpm.jobs,crm.customers,crm.locations,accounting.invoices", "--mode", "full"}).code != 0)
-    throw std::runtime_error("the command was not taken");
+  for (std::int64_t tenant = 1001; tenant < 1001 + kTenants; ++tenant)
+    send_full(stage, tenant, "jpm.jobs,crm.customers,crm.locations,accounting.invoices");
   Curve curve(stage);
   curve.watch(20s);  // tokens, connections, the workers meet
   const auto steady_from = Clock::now();

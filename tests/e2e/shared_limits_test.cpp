@@ -61,7 +61,11 @@ TEST(SharedLimits, ThreeWorkersKeepOneLimitAndGoOnWithoutTheStore) {
   std::vector<std::unique_ptr<Process>> workers;
   for (int i = 0; i < 3; ++i) workers.push_back(stage.start_worker({}, false));
   for (auto& worker : workers) ASSERT_TRUE(stage.wait_ready(*worker, 1)) << worker->err();
-  ASSERT_EQ(stage.stsync({"sync", "--resource", "jpm.jobs,crm.customers", "--mode", "full"}).code, 0);
+  for (int tenant = 1001; tenant < 1013; ++tenant) {
+    const auto sent =
+        stage.stsync({"sync", "--tenant", std::to_string(tenant), "--resource", "jpm.jobs,crm.customers", "--mode", "full"});
+    ASSERT_EQ(sent.code, 0) << sent.err;
+  }
   wait_for_calls(stage, 200);
   redis.reset();
   for (auto& worker : workers) EXPECT_TRUE(worker->wait_for_text("limit_local", 30s)) << worker->err();

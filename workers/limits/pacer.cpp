@@ -57,7 +57,14 @@ void Pacer::take(TimePoint now) {
 }
 
 void Pacer::left_late(TimePoint taken, TimePoint now) {
-  if (const auto at = std::find(left_.begin(), left_.end(), taken); at != left_.end()) *at = now;
+  if (const auto at = std::find(left_.begin(), left_.end(), taken); at != left_.end()) {
+    *at = now;
+    return;
+  }
+  // So late that its permit is forgotten: it takes the place of one that leaves now.
+  left_[oldest_] = now;
+  oldest_ = (oldest_ + 1) % left_.size();
+  due_ = std::max(due_, now) + interval();
 }
 
 void Pacer::freeze(TimePoint until) { frozen_until_ = std::max(frozen_until_, until); }

@@ -21,8 +21,9 @@ constexpr std::size_t kInlineBody = 64u << 10;
 /// What reports get besides 200 (facts 7).
 constexpr int kUnderWay = 202, kGivenBack = 204;
 constexpr core::Duration kLeasePoll = std::chrono::milliseconds(200);
-/// A permit is used within this time, or another one is taken.
+/// A permit is used within this time, or another one is taken; not for ever, where this process is slow.
 constexpr core::Duration kPermitGood = std::chrono::milliseconds(100);
+constexpr int kPermitTries = 4;
 constexpr std::chrono::milliseconds kTokenOutage(1000);
 /// Pages handed to a helper at once: it never waits for the next, and tenants take turns in front of it.
 constexpr std::size_t kAtHelper = 2;
@@ -194,8 +195,8 @@ struct Api::Ready {
 };
 
 /// Permit, connection and token, for a call at once: what is paced is what the vendor counts. The token is looked at before the
-/// wait and again after it, because a long freeze may outlive it. Where a new connection takes its time, the permit's moment has
-/// passed: another one is waited for, with the connection at hand.
+/// wait and again after it, because a long freeze may outlive it. Where a new connection or a token takes its time, the permit's
+/// moment has passed: another one is waited for, with them at hand.
 boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account account, const Request& wanted, CallObserver& observer,
                                                            bool fresh, core::StopToken stop) {
   const auto* tenant = p_.config.find_tenant(account.app, account.tenant);
@@ -206,7 +207,7 @@ boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account accou
   const limits::Caller caller{account.app, account.tenant, observer.work(), wanted.resource->name,
                               wanted.resource->requests_per_second};
   std::unique_ptr<http::Connection> connection;
-  for (;;) {
+  for (int tries = 1;; ++tries) {
     while (!observer.may_call())
       if (!co_await wait(kLeasePoll, stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
     if (auto first = co_await p_.tokens.get(account, stop); !first) co_return core::fail(first.error());
@@ -214,8 +215,7 @@ boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account accou
     if (!permit) co_return core::fail(permit.error());
     p_.metrics.permit(account.app, limits::name_of(permit->waited_for()), std::chrono::duration<double>(permit->waited()).count());
     if (!observer.may_call()) continue;  // it was a long wait
-    const bool at_hand = connection != nullptr;
-    if (!at_hand) {
+    if (!connection) {
       auto dialled = co_await client.connect(url->origin, fresh, stop);
       if (!dialled) {
         if (of_the_host(dialled.error())) permit->failed();
@@ -226,7 +226,7 @@ boost::asio::awaitable<Result<Api::Ready>> Api::make_ready(tokens::Account accou
     }
     auto token = co_await p_.tokens.get(account, stop);
     if (!token) co_return core::fail(token.error());
-    if (!at_hand && p_.clock.now() - permit->given_at() > kPermitGood) continue;
+    if (p_.clock.now() - permit->given_at() > kPermitGood && tries < kPermitTries) continue;
     co_return Ready{std::move(*permit), std::move(connection), std::move(*token)};
   }
 }
