@@ -174,10 +174,10 @@ TEST(BadPage, ThatRepeatsItsTokenEndsAsNoProgress) {
 TEST(BadPage, CutResetAndRefusedCallsAreRepeatedWithoutADuplicate) {
   Stage stage({.records = 300, .export_page = 50});
   const auto worker = stage.start_worker();
-  for (const auto* fault :
-       {R"({"resource":"jpm.jobs","cut_body":1000,"count":2})", R"({"resource":"jpm.jobs","status":500,"body":"html","count":2})",
-        R"({"resource":"jpm.jobs","status":429,"retry_after":"1","count":1})", R"({"resource":"jpm.jobs","status":401,"count":1})",
-        R"({"status":409,"count":0})"})
+  for (const auto* fault : {R"({"path_contains":"export/jobs","cut_body":1000,"count":2})",
+                            R"({"path_contains":"export/jobs","status":500,"body":"html","count":2})",
+                            R"({"path_contains":"export/jobs","status":429,"retry_after":"1","count":1})",
+                            R"({"path_contains":"export/jobs","status":401,"count":1})", R"({"status":409,"count":0})"})
     stage.control("/__sim/faults", fault);
   const auto result = stage.stsync({"sync", "--resource", "jpm.jobs", "--mode", "full", "--wait"});
   EXPECT_EQ(result.code, 0) << result.err;
