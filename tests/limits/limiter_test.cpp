@@ -230,5 +230,24 @@ TEST(Limiter, ACallThatLeavesLateCountsFromThen) {
   play.end();
 }
 
+TEST(Pacer, ACallWhoseTurnIsForgottenCountsWhenItLeaves) {
+  Pacer pacer(5);
+  TimePoint now{1h};
+  const auto forgotten = now;
+  pacer.take(now);
+  for (int i = 0; i < 5; ++i) {
+    now = pacer.next(now);
+    pacer.take(now);
+  }
+  pacer.left_late(forgotten, now);
+  std::vector<TimePoint> left{now};
+  for (int i = 0; i < 20; ++i) {
+    now = pacer.next(now);
+    pacer.take(now);
+    left.push_back(now);
+  }
+  for (std::size_t i = 0; i + 5 < left.size(); ++i) EXPECT_GE(left[i + 5] - left[i], 1s) << i;
+}
+
 }  // namespace
 }  // namespace stsync::limits
