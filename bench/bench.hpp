@@ -41,26 +41,18 @@ struct PipelineOptions {
 /// The worker against the floor, over plain HTTP and over TLS with gzip.
 int run_pipeline(const PipelineOptions& options, const std::string& self);
 
-struct QuotaOptions {
+struct TimedOptions {
   int seconds = 60;
-  std::string json;
+  std::string json;  ///< file for the figures
 };
 /// How much of a quota of 60 calls a second the worker uses, and how often it is refused; counted by the server.
-int run_quota(const QuotaOptions& options);
+int run_quota(const TimedOptions& options);
 
-struct FairnessOptions {
-  int seconds = 60;
-  std::string json;
-};
 /// Fifty tenants under one quota of their app: what each gets when all want more, and what the small ones notice of a large one.
-int run_fairness(const FairnessOptions& options);
+int run_fairness(const TimedOptions& options);
 
-struct SharedOptions {
-  int seconds = 60;
-  std::string json;
-};
 /// Three workers and one limit in a real Redis, which is killed in the middle.
-int run_shared(const SharedOptions& options);
+int run_shared(const TimedOptions& options);
 
 struct TenantsOptions {
   int tenants = 2000;

@@ -33,24 +33,6 @@ test::StageOptions stage_options(std::size_t records) {
   return o;
 }
 
-struct Seen {
-  std::map<std::int64_t, double> answered;
-  double refused = 0;
-  double all() const {
-    return std::accumulate(answered.begin(), answered.end(), 0.0, [](double sum, const auto& row) { return sum + row.second; });
-  }
-};
-
-Seen ask(const test::Stage& stage) {
-  Seen seen;
-  const auto stats = stage.control("/__sim/stats");
-  for (const auto& row : test::json_rows(std::string(codec::json_members(stats).value().at("tenants")))) {
-    seen.answered[std::stoll(row.at("tenant"))] = std::stod(row.at("ok"));
-    seen.refused += std::stod(row.at("refused_429"));
-  }
-  return seen;
-}
-
 double jain(const std::vector<double>& x) {
   const auto sum = std::accumulate(x.begin(), x.end(), 0.0);
   return sum * sum / (static_cast<double>(x.size()) * std::inner_product(x.begin(), x.end(), x.begin(), 0.0));
@@ -67,17 +49,17 @@ Equals measure_equals(int seconds) {
   for (std::int64_t tenant = kFirst; tenant < kFirst + kTenants; ++tenant)
     send_full(stage, tenant, "jpm.jobs,crm.customers,crm.locations,accounting.invoices");
   for (bool all = false; !all; std::this_thread::sleep_for(200ms)) {
-    const auto seen = ask(stage);
+    const auto seen = stage.calls();
     all = std::all_of(seen.answered.begin(), seen.answered.end(), [](const auto& row) { return row.second >= 3; });
   }
-  const auto before = ask(stage);
+  const auto before = stage.calls();
   const auto start = Clock::now();
   std::this_thread::sleep_until(start + std::chrono::seconds(seconds));
-  const auto after = ask(stage);
+  const auto after = stage.calls();
   const auto took = std::chrono::duration<double>(Clock::now() - start).count();
   std::vector<double> calls;
   for (const auto& [tenant, n] : after.answered) calls.push_back(n - before.answered.at(tenant));
-  return {jain(calls), (after.all() - before.all()) / (kQuota * took), after.refused};
+  return {jain(calls), (after.all_answered() - before.all_answered()) / (kQuota * took), after.refused};
 }
 
 /// Small syncs of all tenants but the large one, for a while; their ids begin with `name`.
@@ -142,16 +124,16 @@ Beside measure_beside(int seconds) {
   std::this_thread::sleep_for(3s);
   send_full(stage, kLarge, test::kBulk);
   std::this_thread::sleep_for(5s);
-  const auto before = ask(stage);
+  const auto before = stage.calls();
   const auto start = Clock::now();
   sync_small(commands, "beside", seconds);
-  const auto after = ask(stage);
+  const auto after = stage.calls();
   const auto took = std::chrono::duration<double>(Clock::now() - start).count();
   std::this_thread::sleep_for(5s);
   const auto alone = times_of(stage, "alone"), beside = times_of(stage, "beside");
   return {percentile(alone, 0.95),
           percentile(beside, 0.95),
-          (after.all() - before.all()) / (kQuota * took),
+          (after.all_answered() - before.all_answered()) / (kQuota * took),
           after.refused,
           alone.size(),
           beside.size()};
@@ -159,7 +141,7 @@ Beside measure_beside(int seconds) {
 
 }  // namespace
 
-int run_fairness(const FairnessOptions& options) {
+int run_fairness(const TimedOptions& options) {
   const auto equals = measure_equals(options.seconds);
   fmt::print(
       "{} tenants with more work than time, {} s, one quota of {:.0f} a second: Jain index {:.4f}, {:.2f} % of the quota, {:.0f} "

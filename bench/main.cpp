@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <exception>
+#include <list>
 
 #include <CLI/CLI.hpp>
 
@@ -23,28 +24,21 @@ int run(int argc, char** argv) {
   cmd->add_option("--json", pipeline.json, "Also write every figure into this file");
   cmd->callback([&] { exit = run_pipeline(pipeline, argv[0]); });
 
-  QuotaOptions quota;
-  cmd =
-      app.add_subcommand("quota", "How much of 60 calls a second is used under saturated demand, and how often the server refuses");
-  cmd->add_option("--seconds", quota.seconds, "How long to count")->capture_default_str()->check(CLI::Range(1, 86'400));
-  cmd->add_option("--json", quota.json, "Also write every figure into this file");
-  cmd->callback([&] { exit = run_quota(quota); });
-
-  FairnessOptions fairness;
-  cmd = app.add_subcommand("fairness", "How fifty tenants share one quota, and what the small ones notice of a large one");
-  cmd->add_option("--seconds", fairness.seconds, "How long to count, three times")
-      ->capture_default_str()
-      ->check(CLI::Range(10, 86'400));
-  cmd->add_option("--json", fairness.json, "Also write every figure into this file");
-  cmd->callback([&] { exit = run_fairness(fairness); });
-
-  SharedOptions shared;
-  cmd = app.add_subcommand("shared", "How three workers keep one limit that is in Redis, also while that is away");
-  cmd->add_option("--seconds", shared.seconds, "How long to count, with Redis and around its absence")
-      ->capture_default_str()
-      ->check(CLI::Range(15, 86'400));
-  cmd->add_option("--json", shared.json, "Also write every figure into this file");
-  cmd->callback([&] { exit = run_shared(shared); });
+  std::list<TimedOptions> timed;
+  const auto add_timed = [&](const char* name, const char* help, const char* seconds_help, int least,
+                             int (*measure)(const TimedOptions&)) {
+    auto& o = timed.emplace_back();
+    cmd = app.add_subcommand(name, help);
+    cmd->add_option("--seconds", o.seconds, seconds_help)->capture_default_str()->check(CLI::Range(least, 86'400));
+    cmd->add_option("--json", o.json, "Also write every figure into this file");
+    cmd->callback([&exit, &o, measure] { exit = measure(o); });
+  };
+  add_timed("quota", "How much of 60 calls a second is used under saturated demand, and how often the server refuses",
+            "How long to count", 1, run_quota);
+  add_timed("fairness", "How fifty tenants share one quota, and what the small ones notice of a large one",
+            "How long to count, three times", 10, run_fairness);
+  add_timed("shared", "How three workers keep one limit that is in Redis, also while that is away",
+            "How long to count, with Redis and around its absence", 15, run_shared);
 
   TenantsOptions tenants;
   cmd = app.add_subcommand("tenants", "What idle tenants cost a worker in memory and CPU");

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <deque>
+#include <filesystem>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
@@ -9,7 +10,6 @@
 #include <fmt/format.h>
 
 #include "bench.hpp"
-#include "codec/page.hpp"
 #include "commands.hpp"
 #include "stage/stage.hpp"
 
@@ -52,34 +52,20 @@ class Curve {
     return (b.answered - a.answered) / (kQuota * std::chrono::duration<double>(b.at - a.at).count());
   }
   void look() {
-    const auto stats = stage_.control("/__sim/stats");
-    const auto members = codec::json_members(stats).value();
-    Point point{Clock::now(), 0};
-    refused = 0;
-    for (const auto& row : test::json_rows(std::string(members.at("tenants")))) {
-      point.answered += std::stod(row.at("ok"));
-      refused += std::stod(row.at("refused_429"));
-    }
-    most = std::stod(std::string(members.at("max_calls_in_one_second")));
-    points_.push_back(point);
+    const auto calls = stage_.calls();
+    refused = calls.refused;
+    most = calls.most_in_one_second;
+    points_.push_back({Clock::now(), calls.all_answered()});
   }
   const test::Stage& stage_;
   std::deque<Point> points_;
 };
 
-std::unique_ptr<test::Process> start_redis(const std::string& socket) {
-  auto redis = std::make_unique<test::Process>(
-      std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", "/tmp"});
-  if (!redis->wait_for([](const std::string& line) { return line.find("ccept") != std::string::npos; }, 10s))
-    throw std::runtime_error("redis-server does not start: " + redis->err() + redis->out());
-  return redis;
-}
-
 }  // namespace
 
-int run_shared(const SharedOptions& options) {
-  const auto socket = fmt::format("/tmp/stsync-bench-{}.sock", ::getpid());
-  auto redis = start_redis(socket);
+int run_shared(const TimedOptions& options) {
+  const auto socket = (std::filesystem::temp_directory_path() / fmt::format("stsync-bench-{}.sock", ::getpid())).string();
+  auto redis = test::start_redis(socket);
   const auto records = static_cast<std::size_t>(2 * kQuota * 3 * options.seconds * 10 / (kTenants * 4)) + 1000;
   test::StageOptions stage_options{.records = records, .rate = kQuota, .export_page = 10};
   stage_options.tenants.resize(kTenants);
@@ -101,9 +87,11 @@ int run_shared(const SharedOptions& options) {
   const auto switch_from = Clock::now();
   redis.reset();
   curve.watch(std::chrono::seconds(options.seconds) / 3);
-  redis = start_redis(socket);
+  redis = test::start_redis(socket);
   curve.watch(std::chrono::seconds(options.seconds) * 2 / 3);
   const auto [switched, worst] = curve.use(switch_from);
+  redis.reset();
+  std::filesystem::remove(socket);
   fmt::print(
       "{} workers, one limit of {:.0f} a second in Redis, {} s: {:.2f} % of it, worst ten seconds {:.1f} %. Redis killed and "
       "started again "

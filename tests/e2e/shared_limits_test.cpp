@@ -6,7 +6,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "codec/page.hpp"
 #include "stage/stage.hpp"
 
 namespace stsync::test {
@@ -14,35 +13,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::unique_ptr<Process> start_redis(const std::filesystem::path& folder) {
-  auto redis = std::make_unique<Process>(
-      std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", folder / "redis", "--save", "", "--dir", folder});
-  const auto ready = [](const std::string& line) { return line.find("ccept") != std::string::npos; };
-  EXPECT_TRUE(redis->wait_for(ready, 30s)) << "redis-server, installed by scripts/setup --test: " << redis->out();
-  return redis;
-}
-
-struct Seen {
-  double answered = 0, refused = 0, most = 0;
-};
-
-Seen ask(const Stage& stage) {
-  const auto stats = stage.control("/__sim/stats");
-  const auto members = codec::json_members(stats).value();
-  Seen seen;
-  for (const auto& row : json_rows(std::string(members.at("tenants")))) {
-    seen.answered += std::stod(row.at("ok"));
-    seen.refused += std::stod(row.at("refused_429"));
-  }
-  seen.most = std::stod(std::string(members.at("max_calls_in_one_second")));
-  return seen;
-}
-
 /// Until so many further calls were answered.
 void wait_for_calls(const Stage& stage, double calls) {
-  const auto before = ask(stage).answered;
+  const auto before = stage.calls().all_answered();
   const auto deadline = std::chrono::steady_clock::now() + 60s;
-  while (ask(stage).answered < before + calls) {
+  while (stage.calls().all_answered() < before + calls) {
     ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "the workers stand still";
     std::this_thread::sleep_for(100ms);
   }
@@ -51,7 +26,7 @@ void wait_for_calls(const Stage& stage, double calls) {
 TEST(SharedLimits, ThreeWorkersKeepOneLimitAndGoOnWithoutTheStore) {
   const std::filesystem::path folder(::testing::TempDir() + "stsync-shared-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
-  auto redis = start_redis(folder);
+  auto redis = start_redis(folder / "redis");
   StageOptions options{.records = 3000, .rate = 30, .export_page = 10};
   options.tenants.resize(12);
   std::iota(options.tenants.begin(), options.tenants.end(), 1001);
@@ -70,13 +45,13 @@ TEST(SharedLimits, ThreeWorkersKeepOneLimitAndGoOnWithoutTheStore) {
   redis.reset();
   for (auto& worker : workers) EXPECT_TRUE(worker->wait_for_text("limit_local", 30s)) << worker->err();
   wait_for_calls(stage, 100);
-  redis = start_redis(folder);
+  redis = start_redis(folder / "redis");
   for (auto& worker : workers) EXPECT_TRUE(worker->wait_for_text("limit_shared", 60s)) << worker->err();
   wait_for_calls(stage, 100);
-  const auto seen = ask(stage);
+  const auto calls = stage.calls();
   // Each alone would call 30 times a second. How exactly they keep it, scripts/bench shared measures on a quiet machine.
-  EXPECT_LE(seen.most, 36);
-  EXPECT_LE(seen.refused, seen.answered / 50);
+  EXPECT_LE(calls.most_in_one_second, 36);
+  EXPECT_LE(calls.refused, calls.all_answered() / 50);
   for (auto& worker : workers) worker->signal(SIGTERM);
   for (auto& worker : workers) EXPECT_EQ(worker->wait(60s), 0) << worker->err();
   std::filesystem::remove_all(folder);

@@ -230,7 +230,7 @@ TEST(Fairness, ATenantTakesNoMoreConnectionsThanItsRateNeeds) {
 
 TEST(Fairness, AResourcesOwnLimitHoldsItsCallsOnly) {
   Play play(false);
-  auto& pace = play.scheduler.resource_pace({"a", 1, "slow"}, 2);
+  auto& pace = play.scheduler.pace_of({"a", 1, "slow"}, 2);
   auto tally = play.run({{1, 8, 100ms, 0s, WorkClass::incremental, 1, 1'000'000, &pace}, {1, 16}}, 1min);
   EXPECT_NEAR(static_cast<double>(tally[0].calls), 119, 3);
   EXPECT_GE(tally[0].calls + tally[1].calls, 0.98 * 60 * 60);

@@ -120,6 +120,35 @@ std::vector<kafka::Message> Stage::read(const std::vector<std::string>& topics) 
   return out;
 }
 
+Stage::Calls Stage::calls() const {
+  const auto stats = control("/__sim/stats");
+  const auto members = codec::json_members(stats).value();
+  Calls out;
+  for (const auto& row : json_rows(std::string(members.at("tenants")))) {
+    out.answered[std::stoll(row.at("tenant"))] = std::stod(row.at("ok"));
+    out.refused += std::stod(row.at("refused_429"));
+    out.most_in_one_second = std::max(out.most_in_one_second, std::stod(row.at("max_calls_in_one_second")));
+  }
+  if (const auto app = members.find("max_calls_in_one_second"); app != members.end())
+    out.most_in_one_second = std::stod(std::string(app->second));
+  return out;
+}
+
+double Stage::Calls::all_answered() const {
+  double sum = 0;
+  for (const auto& [tenant, n] : answered) sum += n;
+  return sum;
+}
+
+std::unique_ptr<Process> start_redis(const std::string& socket) {
+  auto redis =
+      std::make_unique<Process>(std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", ""});
+  const auto ready = [](const std::string& line) { return line.find("ccept") != std::string::npos; };
+  if (!redis->wait_for(ready, 30s))
+    throw std::runtime_error("redis-server, installed by scripts/setup --test, does not start: " + redis->err() + redis->out());
+  return redis;
+}
+
 std::vector<std::string> Stage::record_topics() const {
   std::vector<std::string> out;
   const auto list = run({STSYNC_PROGRAM, "catalog", "list"});

@@ -51,6 +51,15 @@ class Stage {
   /// GET or POST to the simulator's control endpoints.
   std::string control(const std::string& path, const std::string& post = {}) const;
 
+  /// What the simulator counted so far.
+  struct Calls {
+    std::map<std::int64_t, double> answered;  ///< by tenant
+    double refused = 0;                       ///< with 429
+    double most_in_one_second = 0;            ///< refused ones included: of the app where it has one quota, else of a tenant
+    double all_answered() const;
+  };
+  Calls calls() const;
+
   const std::string& config_file() const { return config_; }
   const kafka::Cluster& cluster() const { return cluster_; }
   const std::filesystem::path& folder() const { return folder_; }
@@ -63,6 +72,9 @@ class Stage {
   std::unique_ptr<Process> simulator_;
   std::string simulator_url_, ca_file_;
 };
+
+/// An empty Redis on a socket. Throws where there is none to start.
+std::unique_ptr<Process> start_redis(const std::string& socket);
 
 /// The resources that tests of delivery move about: the largest kinds of records, by export feeds and by lists.
 inline constexpr const char* kBulk =

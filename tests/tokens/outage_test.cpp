@@ -143,19 +143,5 @@ TEST(Outage, AStopIsNoneEither) {
   EXPECT_EQ(play.source.calls, 0);
 }
 
-TEST(Outage, TheEndOfTheWorkerIsNone) {
-  Play play;
-  play.source.takes = 1h;
-  std::vector<Result<Token>> answers;
-  play.tasks.spawn("get", play.ask(play.account, {}, answers));
-  play.clock.run_for(1s);
-  play.tasks.spawn("close", play.tokens.close());
-  play.clock.run_for(1s);
-  ASSERT_EQ(answers.size(), 1u);
-  EXPECT_FALSE(is_token_outage(answers[0].error()));
-  EXPECT_THAT(play.notes.outcomes, IsEmpty());
-  EXPECT_THAT(play.notes.health, IsEmpty());
-}
-
 }  // namespace
 }  // namespace stsync::tokens

@@ -249,6 +249,9 @@ TEST(Tokens, CloseTurnsWaitersAway) {
   play.clock.run_for(1s);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].error().kind(), ErrorKind::cancelled);
+  EXPECT_FALSE(is_token_outage(answers[0].error()));
+  EXPECT_THAT(play.notes.outcomes, ::testing::IsEmpty()) << "the end of the worker is no failure";
+  EXPECT_THAT(play.notes.health, ::testing::IsEmpty());
 }
 
 }  // namespace

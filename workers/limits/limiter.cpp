@@ -61,7 +61,7 @@ boost::asio::awaitable<core::Result<Permit>> Limiter::acquire(Caller caller, cor
   auto& tenant = this->tenant(caller.app, caller.tenant);
   Standing one{{.work = caller.work}, clock_.make_signal()};
   if (caller.resource_per_second > 0)
-    one.waiter.resource = &scheduler_.resource_pace({caller.app, caller.tenant, caller.resource}, caller.resource_per_second);
+    one.waiter.resource = &scheduler_.pace_of({caller.app, caller.tenant, caller.resource}, caller.resource_per_second);
   standing_[&one.waiter] = &one;
   scheduler_.enter(tenant, one.waiter, clock_.now());
   serve();

@@ -96,11 +96,11 @@ Scheduler::Group& Scheduler::group(const std::string& app, const Terms& terms) {
   auto& host = hosts_[terms.host];
   if (!host) host = std::make_unique<Host>();
   group->host = host.get();
-  if (terms.whole_app) group->app = &resource_pace({app}, terms.per_second);
+  if (terms.whole_app) group->app = &pace_of({app}, terms.per_second);
   return *group;
 }
 
-Pace& Scheduler::resource_pace(const LimitName& name, double per_second) {
+Pace& Scheduler::pace_of(const LimitName& name, double per_second) {
   auto& pace = paces_[name];
   if (!pace) pace = make_pace_(name, per_second);
   return *pace;

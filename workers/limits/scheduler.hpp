@@ -66,13 +66,13 @@ class Scheduler {
     core::TimePoint granted_at{};
     Breaker::Ticket ticket = 0;
     WaitedFor waited_for = WaitedFor::nothing;
-    std::array<core::Duration, 3> blocked_before{};
+    std::array<core::Duration, 3> blocked_before{};  ///< the tenant's blocked() when this one came
   };
 
   /// The terms of the first time stay. The tenant lives as long as this.
   Tenant& tenant(const std::string& app, std::int64_t id, const std::function<Terms()>& terms);
-  /// A further limit of calls for one resource of a tenant.
-  Pace& resource_pace(const LimitName& name, double per_second);
+  /// The pace of an app's quota, or of a limit that one resource of a tenant has for itself. The rate of the first time stays.
+  Pace& pace_of(const LimitName& name, double per_second);
 
   void enter(Tenant& tenant, Waiter& waiter, core::TimePoint now);
   void leave(Waiter& waiter, core::TimePoint now);

@@ -31,8 +31,8 @@ struct Attempts {
   int tokens = 0;     ///< 401
 };
 
-inline constexpr int kMaxRetries =
-    24;  ///< with waits up to a minute: at least nine minutes of trouble, at most 18 and what the breaker adds
+/// With waits up to a minute: at least nine minutes of trouble, at most 18 and what the breaker adds.
+inline constexpr int kMaxRetries = 24;
 inline constexpr int kMaxBadPages = 3;
 inline constexpr int kMaxRefusals = 1000;
 
