@@ -14,7 +14,11 @@ using namespace std::chrono_literals;
 
 constexpr double kQuota = 60;
 constexpr std::size_t kPage = 10;
-constexpr int kResources = 16;
+/// All of them export feeds: the simulator answers each of their pages within a millisecond. A page of a list may take it a
+/// twentieth of a second, in which the calls that follow would arrive too close to each other.
+constexpr int kResources = 8;
+constexpr const char* kFeeds =
+    "accounting.invoices,accounting.payments,crm.bookings,crm.customers,crm.locations,jpm.appointments,jpm.jobs,jpm.projects";
 
 }  // namespace
 
@@ -22,8 +26,9 @@ int run_quota(const TimedOptions& options) {
   // Twice the work that the time allows, in small pages of many resources: the tenant always has a call to make.
   const auto records = static_cast<std::size_t>(2 * kQuota * options.seconds * kPage / kResources) + 1000;
   const test::Stage stage({.records = records, .rate = kQuota, .export_page = kPage});
+  stage.control(fmt::format("/__sim/truth?resource={}", kFeeds));  // the simulator makes its rows before the worker wants them
   const auto worker = stage.start_worker();
-  send_full(stage, 1001, test::kBulk);
+  send_full(stage, 1001, kFeeds);
   while (stage.calls().all_answered() < 5 * kQuota) std::this_thread::sleep_for(100ms);
   const auto before = stage.calls().all_answered();
   const auto start = std::chrono::steady_clock::now();
