@@ -57,6 +57,8 @@ int run_shared(const TimedOptions& options);
 struct TenantsOptions {
   int tenants = 2000;
   int seconds = 60;
+  bool used = false;   ///< each has made a call before
+  bool store = false;  ///< limits are kept in a Redis
   std::string json;
 };
 /// What tenants cost a worker that has nothing to do.

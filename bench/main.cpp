@@ -46,6 +46,8 @@ int run(int argc, char** argv) {
   cmd->add_option("--seconds", tenants.seconds, "How long to look at the CPU, twice")
       ->capture_default_str()
       ->check(CLI::Range(5, 3600));
+  cmd->add_flag("--used", tenants.used, "Each has made a call before (five tenants a second)");
+  cmd->add_flag("--store", tenants.store, "Limits are kept in a Redis");
   cmd->add_option("--json", tenants.json, "Also write every figure into this file");
   cmd->callback([&] { exit = run_tenants(tenants); });
 
