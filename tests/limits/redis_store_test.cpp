@@ -273,7 +273,7 @@ LeaseRequest any_request(core::Rng& random, const std::string& limit) {
   r.per_second = static_cast<Milli>(std::vector<int>{60'000, 10'000, 7'500, 1'000, 600'000}[limit.size() % 5]);
   r.target = r.per_second * static_cast<Milli>(random.between(900, 1000)) / 1000;
   r.slots = static_cast<std::int64_t>(random.between(0, 8));
-  r.local = random.between(0, 4) == 0;
+  r.sharing = static_cast<Sharing>(random.between(0, 2));
   r.share = static_cast<Milli>(random.between(0, 20)) * r.per_second / 20 / 1000 * 1000;
   r.least = static_cast<std::int64_t>(random.between(1, 4));
   r.known = static_cast<Milli>(random.between(0, 3)) * r.per_second / 3;

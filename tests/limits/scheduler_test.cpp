@@ -237,6 +237,20 @@ TEST(Fairness, AResourcesOwnLimitHoldsItsCallsOnly) {
   EXPECT_GE(tally[0].waited_for[WaitedFor::resource], 60u);
 }
 
+TEST(Scheduler, KnowsHowManyWaitForEachLimit) {
+  Scheduler scheduler([](const LimitName&, double rate) { return std::make_shared<Pacer>(rate); });
+  auto& tenant = scheduler.tenant("a", 1, [] { return Scheduler::Terms{.host = "h"}; });
+  auto& pace = scheduler.pace_of({"a", 1, "slow"}, 2);
+  std::array<Scheduler::Waiter, 3> waiters;
+  waiters[0].resource = &pace;
+  for (auto& w : waiters) scheduler.enter(tenant, w, TimePoint(1h));
+  EXPECT_EQ(scheduler.waiting_for({"a", 1}), 3u);
+  EXPECT_EQ(scheduler.waiting_for({"a"}), 3u);
+  EXPECT_EQ(scheduler.waiting_for({"a", 1, "slow"}), 1u) << "others of the tenant need none of its calls";
+  EXPECT_EQ(scheduler.waiting_for({"a", 1, "unknown"}), 0u);
+  for (auto& w : waiters) scheduler.leave(w, TimePoint(1h));
+}
+
 TEST(Fairness, ItIsKnownWhatACallWaitedFor) {
   auto tally = Play(false).run({{1, 8}}, 1min);
   EXPECT_GE(tally[0].waited_for[WaitedFor::tenant], tally[0].calls * 9 / 10);

@@ -167,7 +167,7 @@ TEST_F(SharedLimitsTest, FailuresAreToldAndTriedAgain) {
     co_await until([&] { return failures >= 4; });
     co_await all->close();
   }());
-  EXPECT_TRUE(book.trips.back()[0].local);
+  EXPECT_EQ(book.trips.back()[0].sharing, Sharing::alone);
 }
 
 TEST_F(SharedLimitsTest, AFreezeIsToldAtOnce) {

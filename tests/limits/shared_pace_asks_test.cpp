@@ -17,10 +17,12 @@ constexpr TimePoint kStart{1h};
 
 /// One worker and a store that the test plays itself.
 struct Alone {
+  explicit Alone(bool may_rest = false) : rests(may_rest) {}
+  bool rests;
   TimePoint now = kStart;
   std::vector<Mode> modes;
   std::vector<double> shares;
-  SharedPace pace{{"app/1", 60, 3},
+  SharedPace pace{{"app/1", 60, 3, rests},
                   [this](double rate) {
                     shares.push_back(rate);
                     return std::make_unique<Pacer>(rate);
@@ -77,6 +79,44 @@ TEST(SharedPace, IsHeardOfEvenWhenNobodyCalls) {
   const auto beat = a.pace.wants(a.now + 400ms, 0);
   ASSERT_TRUE(beat);
   EXPECT_EQ(beat->slots, 0);
+}
+
+TEST(SharedPace, RestsWhenNobodyCallsForAMinute) {
+  Alone a(true);
+  ASSERT_EQ(a.pace.wants(a.now, 1)->sharing, Sharing::leased);
+  a.pace.granted(a.now, a.lease(1));
+  a.pace.take(a.now + 1ms);
+  a.now += 60s;
+  ASSERT_EQ(a.pace.wants(a.now, 0)->sharing, Sharing::leased);
+  a.pace.granted(a.now, a.lease(0));
+  a.now += 400ms;
+  const auto rests = a.pace.wants(a.now, 0);
+  ASSERT_TRUE(rests);
+  EXPECT_EQ(rests->sharing, Sharing::resting);
+  a.pace.granted(a.now, a.lease(0));
+  EXPECT_EQ(a.pace.wakes(a.now, 0), a.now + 5min) << "the store is not to forget it";
+  EXPECT_EQ(a.pace.mode(), Mode::shared);
+
+  a.now += 10s;
+  EXPECT_EQ(a.pace.wakes(a.now, 1), a.now - 10s + 300ms) << "at once; the store said that there would be slots by then";
+  const auto wakes = a.pace.wants(a.now, 1);
+  ASSERT_TRUE(wakes);
+  EXPECT_EQ(wakes->sharing, Sharing::leased);
+  EXPECT_EQ(wakes->slots, 1);
+  a.pace.granted(a.now, a.lease(1));
+  EXPECT_EQ(a.pace.wakes(a.now, 0), a.now + 400ms);
+}
+
+TEST(SharedPace, ARestingLimitTellsAFreezeAndDoesNotRestInOne) {
+  Alone a(true);
+  a.now += 2min;
+  ASSERT_EQ(a.pace.wants(a.now, 0)->sharing, Sharing::resting);
+  a.pace.granted(a.now, a.lease(0));
+  a.pace.freeze(a.now + 3s);
+  const auto told = a.pace.wants(a.now, 0);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->freeze, 3s);
+  EXPECT_EQ(told->sharing, Sharing::leased);
 }
 
 TEST(SharedPace, ASlotIsLostAfterTwentyMilliseconds) {
@@ -145,7 +185,7 @@ TEST(SharedPace, ComesBackAfterFiveHealthySecondsInARow) {
     for (const auto end = a.now + d; a.now < end; a.now += 500ms) {
       const auto probe = a.pace.wants(a.now, 8);
       ASSERT_TRUE(probe);
-      EXPECT_TRUE(probe->local);
+      EXPECT_EQ(probe->sharing, Sharing::alone);
       EXPECT_EQ(probe->slots, 0);
       a.pace.granted(a.now, a.lease(0));
     }
@@ -162,7 +202,7 @@ TEST(SharedPace, ComesBackAfterFiveHealthySecondsInARow) {
   EXPECT_FALSE(a.pace.wants(a.now - 450ms, 8)) << "its last call stands alone for a while";
   const auto request = a.pace.wants(a.now - 440ms, 8);
   ASSERT_TRUE(request);
-  EXPECT_FALSE(request->local);
+  EXPECT_EQ(request->sharing, Sharing::leased);
 }
 
 TEST(SharedPace, ALocalShareMayShrinkButNotGrow) {

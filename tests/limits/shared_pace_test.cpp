@@ -155,6 +155,33 @@ TEST(SharedPace, WorkersThatMetOnceNeedNoConfiguredNumber) {
   for (std::uint64_t seed = 0; seed < ::stsync::test::seeds(100); ++seed) everything_happens(60, seed, 1, false);
 }
 
+/// Deployments that use a tenant now and then: each rests in between, and all the limit goes to who calls.
+TEST(SharedPace, WhoRestsLeavesTheLimitToOthersAndKeepsToItsShareWithoutTheStore) {
+  for (std::uint64_t seed = 0; seed < ::stsync::test::seeds(100); ++seed) {
+    SCOPED_TRACE(seed);
+    Play play(seed);
+    for (int i = 0; i < 3; ++i) play.add(1, true);
+    play.run_until(kStart + 5s);
+    play.workers[1]->waiting = play.workers[2]->waiting = 0;
+    play.run_until(kStart + 100s);
+    ASSERT_GE(play.count(kStart + 80s, kStart + 100s), static_cast<std::size_t>(0.98 * 60 * 20)) << "one has all of it";
+    const auto wake = [&](std::size_t i) {
+      play.workers[i]->waiting = 8;
+      play.act(*play.workers[i]);
+    };
+    if (seed % 2 == 0) wake(1);
+    play.run_until(play.now + play.some(2s));
+    play.kill_store();
+    play.run_until(play.now + play.some(3s));
+    wake(2);
+    play.run_until(play.now + 5s + play.some(5s));
+    play.start_store_empty();
+    play.run_until(play.now + 15s);
+    ASSERT_LE(play.most_in_a_second(), 60u);
+    ASSERT_GE(play.workers[2]->calls.size(), 100u) << "it goes on without the store, and with it";
+  }
+}
+
 TEST(SharedPace, ALateWorkerJoinsWithoutBeingConfigured) {
   Play play(1);
   for (int i = 0; i < 2; ++i) play.add(1);

@@ -41,11 +41,12 @@ class Play {
 
   explicit Play(std::uint64_t seed, double limit = 60) : random(seed), limit_(limit) {}
 
-  Worker& add(std::int64_t least) {
+  Worker& add(std::int64_t least, bool may_rest = false) {
     const auto index = workers.size();
     const auto hear = [this, index](SharedPace::Mode mode) { workers[index]->switches.emplace_back(now, mode); };
     const auto local = [](double rate) { return std::make_unique<Pacer>(rate); };
-    workers.push_back(std::make_unique<Worker>("w" + std::to_string(index), SharedPace({"app/1", limit_, least}, local, hear)));
+    workers.push_back(
+        std::make_unique<Worker>("w" + std::to_string(index), SharedPace({"app/1", limit_, least, may_rest}, local, hear)));
     act(*workers.back());
     return *workers.back();
   }

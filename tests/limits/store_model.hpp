@@ -44,8 +44,9 @@ class StoreModel {
       } else {
         ++others;
         claims += m.claim;
-        const auto alone = m.local || now - m.seen > kShared;
-        (alone ? kept : sharing) += alone ? m.claim : 1;
+        const auto alone = m.how == Sharing::alone || (m.how == Sharing::leased && now - m.seen > kShared);
+        if (alone) kept += m.claim;
+        if (!alone && m.how == Sharing::leased) ++sharing;
       }
       ++at;
     }
@@ -57,16 +58,16 @@ class StoreModel {
 
     auto offer = std::max<Milli>(0, std::min(own_share(r.per_second, count), r.per_second - claims - missing));
     if (offer >= 1000) offer = offer / 1000 * 1000;
-    if (r.local) offer = std::min(offer, r.share);
+    if (r.sharing == Sharing::alone) offer = std::min(offer, r.share);
     const auto claim = std::max(offer, r.share);
     s.known += claim - mine;
-    if (!r.local) ++sharing;
+    if (r.sharing == Sharing::leased) ++sharing;
     auto pool = r.per_second - kept;
     if (kept > 0 && pool >= 1000) pool = pool / 1000 * 1000;
 
     Answer a;
     a.again = kAhead;
-    if (r.slots > 0 && !r.local && pool > 0) {
+    if (r.slots > 0 && r.sharing == Sharing::leased && pool > 0) {
       a.interval = (r.per_second * 1'000'000'000 + pool * r.target - 1) / (pool * r.target);
       const auto first = std::max(s.tat, now);
       const auto reach = now + kAhead - first;
@@ -77,7 +78,7 @@ class StoreModel {
       if (a.given > 0) s.tat = first + a.given * a.interval;
     }
     s.last = now;
-    s.members[me] = {now, r.local, claim};
+    s.members[me] = {now, r.sharing, claim};
     a.frozen = std::max<std::int64_t>(0, s.frozen - now);
     a.offer = offer;
     a.claims = claims + claim + hearsay;
@@ -104,7 +105,7 @@ class StoreModel {
 
   struct Member {
     std::int64_t seen;
-    bool local;
+    Sharing how;
     Milli claim;
   };
   struct State {

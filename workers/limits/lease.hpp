@@ -28,13 +28,20 @@ constexpr Milli own_share(Milli limit, std::int64_t members) {
   return share >= 1000 ? share / 1000 * 1000 : share;
 }
 
+/// How a worker uses a limit that is shared.
+enum class Sharing : std::uint8_t {
+  leased,  ///< by slots of the store; one that falls silent is taken for alone
+  alone,   ///< by its own share
+  resting  ///< not at all: it asks before it calls again, or finds the store gone and is alone then
+};
+
 /// What one worker tells and asks about one limit.
 struct LeaseRequest {
   std::string limit;  ///< its name, the same in every worker
   Milli per_second = 0;
-  Milli target = 0;         ///< what this worker aims at, below per_second
-  std::int64_t slots = 0;   ///< at most so many; 0: only to be heard
-  bool local = false;       ///< it uses `share`, not slots
+  Milli target = 0;        ///< what this worker aims at, below per_second
+  std::int64_t slots = 0;  ///< at most so many; 0: only to be heard
+  Sharing sharing = Sharing::leased;
   Milli share = 0;          ///< what it uses, or would use at once, without the store
   std::int64_t least = 1;   ///< configured: at least so many workers share the limit
   Milli known = 0;          ///< Lease::claims when it last heard, 0: it never did; helps a store that forgot

@@ -9,9 +9,11 @@ if ARGV[1] == 'leave' then
   if claim and claim ~= '0' then redis.call('HINCRBY', key, 'known', '-' .. claim) end
   return {}
 end
-local limit, target, slots, alone, share, least, known, freeze, late = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]),
-  ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local limit, target, slots, mode, share, least, known, freeze, late = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]),
+  ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 
+local LEASED, ALONE = '0', '1'
+local alone = mode == ALONE
 local function own_share(members)
   local part = math.floor(limit * 9 / (10 * members))
   return part >= 1000 and math.floor(part / 1000) * 1000 or part
@@ -46,7 +48,7 @@ if late > 0 then state.tat = math.max(state.tat, now) + math.min(late, SECOND) e
 local others, sharing, claims, kept = 0, 0, 0, 0
 local mine = known > 0 and share or 0
 for name, text in pairs(members) do
-  local seen, mode, claim = string.match(text, '^(%d+):(%d):(%d+)$')
+  local seen, how, claim = string.match(text, '^(%d+):(%d):(%d+)$')
   seen, claim = tonumber(seen), tonumber(claim)
   if name == me then
     mine = claim
@@ -56,7 +58,11 @@ for name, text in pairs(members) do
   else
     others = others + 1
     claims = claims + claim
-    if mode == '1' or now - seen > SHARED then kept = kept + claim else sharing = sharing + 1 end
+    if how == ALONE or how == LEASED and now - seen > SHARED then
+      kept = kept + claim
+    elseif how == LEASED then
+      sharing = sharing + 1
+    end
   end
 end
 -- Members that have not spoken yet: of those configured, and of those that an earlier life of this store knew.
@@ -72,12 +78,12 @@ if offer >= 1000 then offer = math.floor(offer / 1000) * 1000 end
 if alone then offer = math.min(offer, share) end
 local claim = math.max(offer, share)
 state.known = state.known + claim - mine
-if not alone then sharing = sharing + 1 end
+if mode == LEASED then sharing = sharing + 1 end
 local pool = limit - kept
 if kept > 0 and pool >= 1000 then pool = math.floor(pool / 1000) * 1000 end
 
 local given, wait, interval, again = 0, 0, 0, AHEAD
-if slots > 0 and not alone and pool > 0 then
+if slots > 0 and mode == LEASED and pool > 0 then
   interval = math.floor((limit * 1000000000 + pool * target - 1) / (pool * target))
   local first = math.max(state.tat, now)
   local room = math.floor((now + AHEAD - first) / interval) + 1
@@ -88,6 +94,6 @@ if slots > 0 and not alone and pool > 0 then
 end
 
 redis.call('HSET', key, 'tat', whole(state.tat), 'last', whole(now), 'born', whole(state.born), 'shift', whole(state.shift),
-  'known', whole(state.known), 'frozen', whole(state.frozen), me, whole(now) .. (alone and ':1:' or ':0:') .. whole(claim))
+  'known', whole(state.known), 'frozen', whole(state.frozen), me, whole(now) .. ':' .. mode .. ':' .. whole(claim))
 redis.call('PEXPIRE', key, 2 * MEMORY / 1000)
 return {given, wait, interval, again, math.max(0, state.frozen - now), offer, claims + claim + hearsay, count, sharing}

@@ -19,8 +19,8 @@ std::string lease_script() {
 
 std::vector<std::string> lease_arguments(const std::string& member, const LeaseRequest& r) {
   std::vector<std::string> out{"lease", member};
-  for (const auto number :
-       {r.per_second, r.target, r.slots, std::int64_t{r.local}, r.share, r.least, r.known, micros(r.freeze), micros(r.late)})
+  for (const auto number : {r.per_second, r.target, r.slots, static_cast<std::int64_t>(r.sharing), r.share, r.least, r.known,
+                            micros(r.freeze), micros(r.late)})
     out.push_back(std::to_string(number));
   return out;
 }

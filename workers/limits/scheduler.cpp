@@ -290,6 +290,15 @@ double Scheduler::utilisation(const std::string& app, TimePoint now) const {
 
 std::size_t Scheduler::waiting_for(const LimitName& name) const {
   std::size_t n = 0;
+  if (!name.resource.empty()) {
+    const auto tenant = tenants_.find({name.app, name.tenant});
+    const auto pace = paces_.find(name);
+    if (tenant == tenants_.end() || pace == paces_.end()) return 0;
+    for (const auto& line : tenant->second->lines)
+      n += static_cast<std::size_t>(
+          std::count_if(line.begin(), line.end(), [&](const Waiter* w) { return w->resource == pace->second.get(); }));
+    return n;
+  }
   const auto begin = tenants_.lower_bound({name.app, name.tenant});
   for (auto at = begin; at != tenants_.end() && at->first.first == name.app; ++at) {
     if (name.tenant != 0 && at->first.second != name.tenant) break;

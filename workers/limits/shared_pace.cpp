@@ -16,15 +16,17 @@ constexpr double kLeastUse = 55.0 / 60;
 constexpr double kSlower = 0.996;
 constexpr double kFasterPerSecond = 0.01 / 60;
 
-constexpr Duration kFree = 3ms;     // how late a call may leave at no cost, of the 8.4 ms; 5 ms are for the network
-constexpr Duration kLate = 20ms;    // how late a slot is still worth using
-constexpr Duration kReach = 100ms;  // how far ahead slots are leased
-constexpr Duration kPoll = 10ms;    // where none were to be had, at least so long between requests
-constexpr Duration kBeat = 400ms;   // well below kSharedFor, and in time to make up for a late call within its second
-constexpr Duration kRetry = 50ms;   // after a failure
-constexpr Duration kProbe = 500ms;  // local: an empty store hears of this worker before it grants anything
-constexpr Duration kHealthy = 5s;   // of answers in a row, then back
-constexpr int kPatience = 3;        // failures in a row
+constexpr Duration kFree = 3ms;       // how late a call may leave at no cost, of the 8.4 ms; 5 ms are for the network
+constexpr Duration kLate = 20ms;      // how late a slot is still worth using
+constexpr Duration kReach = 100ms;    // how far ahead slots are leased
+constexpr Duration kPoll = 10ms;      // where none were to be had, at least so long between requests
+constexpr Duration kBeat = 400ms;     // well below kSharedFor, and in time to make up for a late call within its second
+constexpr Duration kIdle = 1min;      // then a limit that may rest does
+constexpr Duration kRestBeat = 5min;  // well below the ten minutes after which the store forgets a member
+constexpr Duration kRetry = 50ms;     // after a failure
+constexpr Duration kProbe = 500ms;    // local: an empty store hears of this worker before it grants anything
+constexpr Duration kHealthy = 5s;     // of answers in a row, then back
+constexpr int kPatience = 3;          // failures in a row
 constexpr std::size_t kRemembered = 64;
 
 /// Between calls, a second at most.
@@ -55,6 +57,7 @@ void SharedPace::take(TimePoint now) {
     return local_->take(now);
   }
   core::check(!slots_.empty(), "a call left without a slot");
+  used_ = now;
   late_ = std::max(late_, now - slots_.front().due - kFree);
   taken_.push_back({now, slots_.front().due});
   if (taken_.size() > kRemembered) taken_.pop_front();
@@ -96,7 +99,9 @@ std::optional<LeaseRequest> SharedPace::wants(TimePoint now, std::size_t waiting
   if (asked_at_ || now < retry_at_) return std::nullopt;
   drop_lost(now);
   const auto slots = missing(now, waiting);
+  if (waiting > 0) used_ = now;
   if (slots == 0 && now < beat_ && !freeze_news_) return std::nullopt;
+  resting_ = nobody_calls(now, waiting);
   asked_at_ = now;
   late_told_ = std::exchange(late_, Duration{});
   freeze_told_ = std::exchange(freeze_news_, false) && frozen_until_ > now;
@@ -105,13 +110,17 @@ std::optional<LeaseRequest> SharedPace::wants(TimePoint now, std::size_t waiting
   request.per_second = limit_;
   request.target = target();
   request.slots = slots;
-  request.local = mode_ == Mode::local;
+  request.sharing = mode_ == Mode::local ? Sharing::alone : resting_ ? Sharing::resting : Sharing::leased;
   request.share = share_;
   request.least = settings_.members;
   request.known = claims_;
   if (freeze_told_) request.freeze = frozen_until_ - now;
   request.late = late_told_;
   return request;
+}
+
+bool SharedPace::nobody_calls(TimePoint now, std::size_t waiting) const {
+  return settings_.may_rest && mode_ == Mode::shared && waiting == 0 && now - used_ >= kIdle && now >= frozen_until_;
 }
 
 TimePoint SharedPace::wakes(TimePoint now, std::size_t waiting) const {
@@ -139,7 +148,7 @@ void SharedPace::granted(TimePoint now, const Lease& lease) {
   members_ = lease.members;
   claims_ = lease.claims;
   sharing_ = std::max<std::int64_t>(1, lease.shared);
-  beat_ = now + (mode_ == Mode::shared ? kBeat : kProbe);
+  beat_ = now + (mode_ == Mode::local ? kProbe : resting_ ? kRestBeat : kBeat);
   stand_still(lease.frozen_until);
   if (mode_ == Mode::shared) {
     learn_share(now, lease.share);

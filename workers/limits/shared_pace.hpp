@@ -32,6 +32,9 @@ class SharedPace final : public Pace {
     std::string name;          ///< of the limit, the same in every worker
     double per_second = 0;     ///< the whole limit
     std::int64_t members = 1;  ///< at least so many workers share it
+    /// Whether it rests while nobody calls, for limits that are many: the store then hears of it every five minutes instead of
+    /// every 0.4 s, and the first call afterwards waits a second.
+    bool may_rest = false;
   };
   /// Paces a worker's own share: at most per_second calls in any second.
   using MakeLocal = std::function<std::unique_ptr<Pace>(double per_second)>;
@@ -74,6 +77,7 @@ class SharedPace final : public Pace {
   void learn_share(core::TimePoint now, Milli share);
   void keep(core::TimePoint now, const Lease& lease);
   void stand_still(core::TimePoint until);
+  bool nobody_calls(core::TimePoint now, std::size_t waiting) const;
   void go_local(core::TimePoint now);
   void go_shared(core::TimePoint now);
   void pace_share(core::TimePoint from);
@@ -101,6 +105,8 @@ class SharedPace final : public Pace {
   bool freeze_news_ = false, freeze_told_ = false;
   std::optional<core::TimePoint> asked_at_;
   core::TimePoint beat_{};        ///< when the store must hear of this worker
+  core::TimePoint used_{};        ///< somebody called, or wanted to
+  bool resting_ = false;          ///< as the store was told last
   core::TimePoint retry_at_{};    ///< no request before
   core::TimePoint slots_from_{};  ///< no slots to be had before
   int failures_ = 0;

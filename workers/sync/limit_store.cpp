@@ -76,7 +76,7 @@ std::shared_ptr<limits::Pace> LimitStore::shared(std::string name, double per_se
                                                  std::function<std::size_t()> waiting) {
   metrics_.limit_store(local_, ++all_);
   auto& pace = shared_->add(
-      {std::move(name), per_second, members}, [](double share) { return std::make_unique<limits::Pacer>(share); },
+      {std::move(name), per_second, members, members == 1}, [](double share) { return std::make_unique<limits::Pacer>(share); },
       std::move(waiting));
   return {std::shared_ptr<void>(), &pace};  // lives as long as the shared limits
 }
@@ -85,9 +85,9 @@ void LimitStore::switched(const std::string& limit, SharedPace::Mode mode) {
   const bool local = mode == SharedPace::Mode::local;
   local_ += local ? 1 : -1;
   metrics_.limit_store(local_, all_);
-  telemetry::log(local ? Level::warn : Level::info, local ? "limit_local" : "limit_shared",
-                 local ? "the store is away: this worker uses its own share of the limit" : "the limit is shared again",
-                 {{"limit", limit}});
+  telemetry::log_rarely(local ? Level::warn : Level::info, local ? "limit_local" : "limit_shared", kTellFailures,
+                        local ? "the store is away: this worker uses its own share of the limit" : "the limit is shared again",
+                        {{"limit", limit}, {"limits_local", local_}});
 }
 
 }  // namespace stsync::sync
