@@ -3,6 +3,7 @@
 #include <numeric>
 #include <thread>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -54,6 +55,33 @@ TEST(SharedLimits, ThreeWorkersKeepOneLimitAndGoOnWithoutTheStore) {
   EXPECT_LE(calls.refused, calls.all_answered() / 50);
   for (auto& worker : workers) worker->signal(SIGTERM);
   for (auto& worker : workers) EXPECT_EQ(worker->wait(60s), 0) << worker->err();
+  std::filesystem::remove_all(folder);
+}
+
+/// Two deployments of one app, each with its own group and topics, read the same tenant: what either would call alone, both may
+/// together.
+TEST(SharedLimits, TwoDeploymentsKeepTheQuotaOfATenant) {
+  const std::filesystem::path folder(::testing::TempDir() + "stsync-deployments-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  const auto redis = start_redis(folder / "redis");
+  const Stage stage({.records = 1500, .rate = 30, .export_page = 10, .sets = {"limits.store=unix://" + (folder / "redis").string()}});
+  std::vector<std::string> second{"kafka.group=second", "kafka.topics.records=second.{api}.{resource}"};
+  for (const auto* topic : {"commands", "journal", "status", "usage", "webhooks", "dlq"})
+    second.push_back(fmt::format("kafka.topics.{0}=second.{0}", topic));
+  const auto created = run(stage.command({"topics", "create"}, second), 120s);
+  ASSERT_EQ(created.code, 0) << created.err;
+  const auto one = stage.start_worker(), other = stage.start_worker(second);
+  const std::vector<std::string> full{"sync", "--tenant", "1001", "--resource", "jpm.jobs,crm.customers", "--mode", "full", "--wait"};
+  const auto start = std::chrono::steady_clock::now();
+  Process first_job(stage.command(full)), second_job(stage.command(full, second));
+  EXPECT_EQ(first_job.wait(120s), 0) << first_job.err() << one->err();
+  EXPECT_EQ(second_job.wait(120s), 0) << second_job.err() << other->err();
+  const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto calls = stage.calls();
+  EXPECT_GE(calls.all_answered(), 600);
+  EXPECT_GE(calls.all_answered() / took, 30 * 0.7) << "neither waits for nothing";
+  EXPECT_LE(calls.most_in_one_second, 36) << "each alone would call 30 times";
+  EXPECT_LE(calls.refused, calls.all_answered() / 50);
   std::filesystem::remove_all(folder);
 }
 
