@@ -64,14 +64,16 @@ TEST(SharedLimits, TwoDeploymentsKeepTheQuotaOfATenant) {
   const std::filesystem::path folder(::testing::TempDir() + "stsync-deployments-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   const auto redis = start_redis(folder / "redis");
-  const Stage stage({.records = 1500, .rate = 30, .export_page = 10, .sets = {"limits.store=unix://" + (folder / "redis").string()}});
+  const Stage stage(
+      {.records = 1500, .rate = 30, .export_page = 10, .sets = {"limits.store=unix://" + (folder / "redis").string()}});
   std::vector<std::string> second{"kafka.group=second", "kafka.topics.records=second.{api}.{resource}"};
   for (const auto* topic : {"commands", "journal", "status", "usage", "webhooks", "dlq"})
     second.push_back(fmt::format("kafka.topics.{0}=second.{0}", topic));
   const auto created = run(stage.command({"topics", "create"}, second), 120s);
   ASSERT_EQ(created.code, 0) << created.err;
   const auto one = stage.start_worker(), other = stage.start_worker(second);
-  const std::vector<std::string> full{"sync", "--tenant", "1001", "--resource", "jpm.jobs,crm.customers", "--mode", "full", "--wait"};
+  const std::vector<std::string> full{"sync",   "--tenant", "1001",  "--resource", "jpm.jobs,crm.customers",
+                                      "--mode", "full",     "--wait"};
   const auto start = std::chrono::steady_clock::now();
   Process first_job(stage.command(full)), second_job(stage.command(full, second));
   EXPECT_EQ(first_job.wait(120s), 0) << first_job.err() << one->err();

@@ -176,8 +176,35 @@ TEST_F(SharedLimitsTest, AFreezeIsToldAtOnce) {
   play([&]() -> awaitable<void> {
     co_await until([&] { return book.last_freeze() == 0s && book.count() == 1; });
     a.freeze(clock->now() + 30s);
-    all->look();
+    all->look(a);
     co_await until([&] { return book.last_freeze() > 20s; });
+    co_await all->close();
+  }());
+}
+
+/// As one does that nobody has called yet.
+TEST_F(SharedLimitsTest, WhoRestsIsNotToldOfUntilSomebodyCalls) {
+  const auto all = limits();
+  std::size_t waiting = 0;
+  auto& busy = all->add({"busy", 60, 1}, own_pace, [] { return 0; });
+  auto& quiet = all->add({"quiet", 60, 1, true}, own_pace, [&] { return waiting; });
+  const auto told_of = [&](const std::string& name) {
+    const std::lock_guard lock(book.mutex);
+    std::vector<Sharing> out;
+    for (const auto& trip : book.trips)
+      for (const auto& request : trip)
+        if (request.limit == name) out.push_back(request.sharing);
+    return out;
+  };
+  play([&]() -> awaitable<void> {
+    co_await until([&] { return told_of("busy").size() == 3; });
+    EXPECT_THAT(told_of("quiet"), ::testing::ElementsAre(Sharing::resting));
+    EXPECT_EQ(quiet.next(clock->now()), TimePoint::max());
+    waiting = 2;
+    all->look(busy);
+    all->look(quiet);
+    co_await until([&] { return quiet.next(clock->now()) != TimePoint::max(); });
+    EXPECT_THAT(told_of("quiet"), ::testing::ElementsAre(Sharing::resting, Sharing::leased));
     co_await all->close();
   }());
 }
@@ -216,7 +243,7 @@ TEST_F(SharedLimitsTest, TwoWorkersShareALimitThroughRedis) {
       w.pace->take(now);
       calls.push_back(now);
       ++w.calls;
-      w.limits->look();
+      w.limits->look(*w.pace);
     }
     co_await w.limits->close();
   };

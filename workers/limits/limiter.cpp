@@ -43,7 +43,7 @@ void Permit::refused(std::optional<core::Duration> retry_after) {
   auto& quota = Scheduler::quota(*tenant_);
   quota.refused(sent_, now);
   quota.freeze(now + std::clamp(retry_after.value_or(kDefaultFreeze), kDefaultFreeze, kLongestFreeze));
-  limiter_->look_();
+  limiter_->look_(quota);
 }
 
 Limiter::Limiter(core::Clock& clock, core::Rng& rng, AskTerms terms) : Limiter(clock, rng, std::move(terms), local_pace) {}
@@ -65,7 +65,10 @@ boost::asio::awaitable<core::Result<Permit>> Limiter::acquire(Caller caller, cor
   standing_[&one.waiter] = &one;
   scheduler_.enter(tenant, one.waiter, clock_.now());
   serve();
-  if (!one.waiter.granted) look_();
+  if (!one.waiter.granted) {
+    look_(Scheduler::quota(tenant));
+    if (one.waiter.resource != nullptr) look_(*one.waiter.resource);
+  }
   co_await stand(one, stop);
   standing_.erase(&one.waiter);
   if (!one.waiter.granted) {

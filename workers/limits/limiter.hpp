@@ -84,8 +84,8 @@ class Limiter {
   void hold(const std::string& app, std::int64_t tenant, core::TimePoint until);
   /// How long to wait until a failed call of the tenant may be made again; zero: now, and it is counted.
   core::Duration retry(const std::string& app, std::int64_t tenant);
-  /// Calls `look` whenever somebody begins to wait or a quota is frozen: for limits that are leased.
-  void on_demand(std::function<void()> look) { look_ = std::move(look); }
+  /// Calls `look` whenever somebody begins to wait for a limit or it is frozen: for those that are leased.
+  void on_demand(std::function<void(const Pace&)> look) { look_ = std::move(look); }
   /// How many wait for a limit, among others.
   std::size_t waiting_for(const LimitName& name) const { return scheduler_.waiting_for(name); }
   /// A limit may let calls go at another time than it said before.
@@ -109,7 +109,7 @@ class Limiter {
   core::Rng& rng_;
   const AskTerms terms_;
   Scheduler scheduler_;
-  std::function<void()> look_ = [] {};
+  std::function<void(const Pace&)> look_ = [](const Pace&) {};
   std::map<const Scheduler::Waiter*, Standing*> standing_;
   /// One of those who wait keeps the time for all: it wakes when the next may go, whoever that is.
   Standing* timekeeper_ = nullptr;

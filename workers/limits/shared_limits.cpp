@@ -20,15 +20,42 @@ SharedPace& SharedLimits::add(SharedPace::Settings settings, SharedPace::MakeLoc
     changed_ = true;
     hooks_.switched(name, mode);
   };
-  limits_.push_back({SharedPace(std::move(settings), std::move(make_local), std::move(observer)), std::move(waiting)});
-  look();
-  return limits_.back().pace;
+  auto& limit =
+      limits_.emplace_back(Limit{SharedPace(std::move(settings), std::move(make_local), std::move(observer)), std::move(waiting)});
+  by_pace_[&limit.pace] = &limit;
+  active_.push_back(&limit);
+  signal_->notify();
+  return limit.pace;
+}
+
+void SharedLimits::look(const Pace& pace) {
+  if (const auto at = by_pace_.find(&pace); at != by_pace_.end()) wake(*at->second);
+}
+
+void SharedLimits::wake(Limit& limit) {
+  if (const auto until = std::exchange(limit.rests_until, std::nullopt)) {
+    resting_.erase({*until, &limit});
+    active_.push_back(&limit);
+  }
+  signal_->notify();
+}
+
+void SharedLimits::lay_down() {
+  std::erase_if(active_, [this](Limit* limit) {
+    const auto until = limit->pace.rests_until();
+    if (!until || limit->waiting() > 0) return false;
+    limit->rests_until = until;
+    resting_.insert({*until, limit});
+    return true;
+  });
 }
 
 awaitable<void> SharedLimits::run() {
   while (!closing_) {
     const auto now = clock_.now();
-    for (auto& limit : limits_) limit.pace.look(now);
+    if (!resting_.empty() && resting_.begin()->first <= now)
+      while (!resting_.empty() && resting_.begin()->first <= now + kRestTogether) wake(*resting_.begin()->second);
+    for (auto* limit : active_) limit->pace.look(now);
     if (std::exchange(changed_, false)) hooks_.changed();
     if (!busy_) start_trip(now);
     co_await signal_->wait_until(wakes(now));
@@ -37,19 +64,19 @@ awaitable<void> SharedLimits::run() {
 
 TimePoint SharedLimits::wakes(TimePoint now) const {
   if (busy_) return now < give_up_ ? give_up_ : TimePoint::max();
-  auto when = TimePoint::max();
-  for (const auto& limit : limits_) when = std::min(when, limit.pace.wakes(now, limit.waiting()));
+  auto when = resting_.empty() ? TimePoint::max() : resting_.begin()->first;
+  for (const auto* limit : active_) when = std::min(when, limit->pace.wakes(now, limit->waiting()));
   return when;
 }
 
 void SharedLimits::start_trip(TimePoint now) {
   std::vector<LeaseRequest> requests;
-  std::vector<SharedPace*> asked;
-  for (auto& limit : limits_) {
-    auto request = limit.pace.wants(now, limit.waiting());
+  std::vector<Limit*> asked;
+  for (auto* limit : active_) {
+    auto request = limit->pace.wants(now, limit->waiting());
     if (!request) continue;
     requests.push_back(std::move(*request));
-    asked.push_back(&limit.pace);
+    asked.push_back(limit);
   }
   if (requests.empty()) return;
   busy_ = true;
@@ -57,22 +84,23 @@ void SharedLimits::start_trip(TimePoint now) {
   tasks_.spawn("trip to the store of limits", trip(std::move(requests), std::move(asked)));
 }
 
-awaitable<void> SharedLimits::trip(std::vector<LeaseRequest> requests, std::vector<SharedPace*> asked) {
+awaitable<void> SharedLimits::trip(std::vector<LeaseRequest> requests, std::vector<Limit*> asked) {
   auto go = [store = store_.get(), requests = std::move(requests)] { return store->lease(requests); };
   const auto got = co_await core::run_on(thread_.executor(), std::move(go));
   busy_ = false;
   const auto now = clock_.now();
   core::check(!got || got->size() == asked.size(), "the store answered another number of requests");
-  for (std::size_t i = 0; i < asked.size(); ++i) got ? asked[i]->granted(now, (*got)[i]) : asked[i]->failed(now);
+  for (std::size_t i = 0; i < asked.size(); ++i) got ? asked[i]->pace.granted(now, (*got)[i]) : asked[i]->pace.failed(now);
+  lay_down();
   if (!got) hooks_.trip_failed(got.error());
   changed_ = false;
   hooks_.changed();
-  look();
+  signal_->notify();
 }
 
 awaitable<void> SharedLimits::close() {
   closing_ = true;
-  look();
+  signal_->notify();
   co_await tasks_.join();
   std::vector<std::string> names;
   for (const auto& limit : limits_) names.push_back(limit.pace.name());

@@ -2,8 +2,12 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/clock.hpp"
@@ -31,8 +35,8 @@ class SharedLimits {
 
   /// A limit that nobody added before. `waiting`: how many calls stand in line for it now. Lives as long as this object.
   SharedPace& add(SharedPace::Settings settings, SharedPace::MakeLocal make_local, std::function<std::size_t()> waiting);
-  /// Somebody began to wait for a permit, or the vendor asked to wait.
-  void look() { signal_->notify(); }
+  /// Somebody began to wait for a limit, or the vendor asked to wait. A pace that is not one of these is nobody's.
+  void look(const Pace& pace);
   /// Ends the trip under way and takes leave of the store. No call may leave afterwards. Half a second where nothing answers.
   core::asio::awaitable<void> close();
 
@@ -40,9 +44,12 @@ class SharedLimits {
   struct Limit {
     SharedPace pace;
     std::function<std::size_t()> waiting;
+    std::optional<core::TimePoint> rests_until{};  ///< where it stands in resting_
   };
+  void wake(Limit& limit);
+  void lay_down();
   core::asio::awaitable<void> run();
-  core::asio::awaitable<void> trip(std::vector<LeaseRequest> requests, std::vector<SharedPace*> asked);
+  core::asio::awaitable<void> trip(std::vector<LeaseRequest> requests, std::vector<Limit*> asked);
   void start_trip(core::TimePoint now);
   core::TimePoint wakes(core::TimePoint now) const;
 
@@ -51,6 +58,10 @@ class SharedLimits {
   Hooks hooks_;
   core::ThreadPool thread_{"redis", 1};
   std::list<Limit> limits_;
+  std::map<const Pace*, Limit*> by_pace_;
+  // Thousands of limits may rest: they are not looked at until somebody calls or their time comes.
+  std::vector<Limit*> active_;
+  std::set<std::pair<core::TimePoint, Limit*>> resting_;
   std::unique_ptr<core::Signal> signal_;
   bool closing_ = false;
   bool changed_ = false;  ///< a mode, since changed() was last called

@@ -100,7 +100,7 @@ std::optional<LeaseRequest> SharedPace::wants(TimePoint now, std::size_t waiting
   drop_lost(now);
   const auto slots = missing(now, waiting);
   if (waiting > 0) used_ = now;
-  if (slots == 0 && now < beat_ && !freeze_news_) return std::nullopt;
+  if (slots == 0 && now < (resting_ ? beat_ - kRestTogether : beat_) && !freeze_news_) return std::nullopt;
   resting_ = nobody_calls(now, waiting);
   asked_at_ = now;
   late_told_ = std::exchange(late_, Duration{});
@@ -186,6 +186,7 @@ void SharedPace::failed(TimePoint now) {
   if (!asked_at_) return;
   const auto waited = now - *asked_at_;
   asked_at_.reset();
+  resting_ = false;
   ++failures_;
   healthy_since_.reset();
   late_ = std::max(late_, late_told_);

@@ -10,6 +10,9 @@
 
 namespace stsync::limits {
 
+/// Limits that rest and whose time to be heard of comes within this are told in one trip.
+inline constexpr core::Duration kRestTogether = std::chrono::minutes(1);
+
 /// A limit that several workers share: its slots are leased from a store, a tenth of a second at a time. Without the store it goes
 /// local: after a pause it paces its own share, of which the store keeps its hands off. Whatever each worker knows, what all of
 /// them use adds up to no more than the limit; while some go over to their shares, less of it is used.
@@ -61,6 +64,10 @@ class SharedPace final : public Pace {
   void failed(core::TimePoint now);
 
   Mode mode() const noexcept { return mode_; }
+  /// Until when wants() has nothing to do unless somebody waits or it is frozen, as far as the store knows; nothing: it is in use.
+  std::optional<core::TimePoint> rests_until() const noexcept {
+    return resting_ && !asked_at_ ? std::optional(beat_) : std::nullopt;
+  }
   const std::string& name() const noexcept { return settings_.name; }
   /// Workers that share the limit, as the store last said.
   std::int64_t members() const noexcept { return members_; }

@@ -47,8 +47,8 @@ core::Result<void> LimitStore::open(const std::string& member, limits::Limiter& 
   };
   shared_ = std::make_unique<limits::SharedLimits>(loop_, clock_, std::make_unique<limits::RedisStore>(clock_, std::move(settings)),
                                                    std::move(hooks));
-  limiter.on_demand([this] { shared_->look(); });
-  gate.on_demand([this] { shared_->look(); });
+  limiter.on_demand([this](const limits::Pace& pace) { shared_->look(pace); });
+  gate.on_demand([this](const limits::Pace& pace) { shared_->look(pace); });
   return {};
 }
 

@@ -40,7 +40,7 @@ boost::asio::awaitable<core::Result<void>> PacedGate::pass(Account account, core
     line.waiting.erase(place);
     if (!line.waiting.empty()) line.waiting.front()->notify();
   };
-  look_();
+  look_(*line.pace);
   for (;;) {
     if (stop.stop_requested()) {
       leave();
@@ -58,8 +58,9 @@ boost::asio::awaitable<core::Result<void>> PacedGate::pass(Account account, core
 }
 
 void PacedGate::throttled(const Account& account, core::Duration wait) {
-  line(account.app).pace->freeze(clock_.now() + std::min(wait, kLongestHold));  // the first in line looks again when it wakes
-  look_();
+  auto& pace = *line(account.app).pace;
+  pace.freeze(clock_.now() + std::min(wait, kLongestHold));  // the first in line looks again when it wakes
+  look_(pace);
 }
 
 }  // namespace stsync::tokens

@@ -37,8 +37,8 @@ class PacedGate final : public Gate {
   /// A pace may let requests go at another time than it said before.
   void changed();
   std::size_t waiting(const std::string& app) const;
-  /// Calls `look` whenever somebody begins to wait: for paces that are leased.
-  void on_demand(std::function<void()> look) { look_ = std::move(look); }
+  /// Calls `look` whenever somebody begins to wait for a pace: for those that are leased.
+  void on_demand(std::function<void(const limits::Pace&)> look) { look_ = std::move(look); }
 
  private:
   struct Line {
@@ -49,7 +49,7 @@ class PacedGate final : public Gate {
 
   core::Clock& clock_;
   const MakePace make_pace_;
-  std::function<void()> look_ = [] {};
+  std::function<void(const limits::Pace&)> look_ = [](const limits::Pace&) {};
   std::map<std::string, Line> lines_;
 };
 
