@@ -35,6 +35,7 @@ TEST(Job, PublishesAFeedAndMovesTheCursorWithItsEnd) {
   EXPECT_EQ(memory.job(kJob)->counts().records(), 50);
   EXPECT_EQ(memory.job(kJob)->counts().pages(), 5);
   EXPECT_EQ(memory.job(kJob)->counts().calls(), 5);
+  EXPECT_FALSE(memory.job(kJob)->has_crawl()) << "nobody goes on from there";
   EXPECT_EQ(memory.stream(kStream).token(), "r50");
   EXPECT_EQ(w.statuses().front(), "started");
   EXPECT_EQ(w.statuses().back(), "completed");

@@ -8,6 +8,7 @@
 namespace stsync::sync {
 namespace {
 
+using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
@@ -87,6 +88,21 @@ TEST(Memory, AnEntryBringsAKeyBack) {
   EXPECT_EQ(memory.job(key)->phase(), v1::JobState::waiting);
   memory.apply(nothing);
   EXPECT_EQ(memory.job(key), nullptr);
+}
+
+TEST(Memory, OfAnEndedJobTheCommandIsKnownButNotItsIds) {
+  v1::JobState job;
+  job.mutable_command()->set_id("j1");
+  job.mutable_command()->mutable_sync()->add_ids("5");
+  job.mutable_crawl()->mutable_ids()->set_next(1);
+  auto failed = job;
+  end_job(job, v1::JobState::completed, core::WallTime(5ms));
+  EXPECT_EQ(job.finished_ms(), 5);
+  EXPECT_EQ(job.command().id(), "j1");
+  EXPECT_EQ(job.command().sync().ids_size(), 0);
+  EXPECT_FALSE(job.has_crawl());
+  end_job(failed, v1::JobState::failed, core::WallTime(5ms));
+  EXPECT_TRUE(failed.has_crawl()) << "where it went wrong";
 }
 
 TEST(Memory, ForgetsOnlyFinishedJobsOldestFirst) {

@@ -350,11 +350,8 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
   *state_.mutable_crawl() = crawl_->state();
   state_.mutable_crawl()->set_role(role);
   if (step.snapshot) add_marker(c, step);
-  if (step.done) {
-    state_.set_phase(v1::JobState::completed);
-    state_.set_finished_ms(now().time_since_epoch().count());
-  }
   add_stream(c, step.done);
+  if (step.done) end_job(state_, v1::JobState::completed, now());
   c.journal.push_back({key_, state_});
   c.owner = this;
   c.pages = 1;

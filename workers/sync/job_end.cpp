@@ -77,8 +77,12 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
   state_.mutable_counts()->set_calls(counts.calls());
   state_.mutable_counts()->set_retries(counts.retries());
   state_.mutable_counts()->set_throttled(counts.throttled());
-  state_.set_phase(phase);
-  if (terminal(phase)) state_.set_finished_ms(now().time_since_epoch().count());
+  std::optional<v1::JobState> next;
+  if (why != nullptr && goes_on(*why)) {
+    next = successor(*why);
+    state_.set_target(next->command().id());
+  }
+  terminal(phase) ? end_job(state_, phase, now()) : state_.set_phase(phase);
   if (why != nullptr) {
     *state_.mutable_failure() = failure_of(*why, "crawl", false);
     telemetry::log(telemetry::Level::error, "job_failed", why->message(),
@@ -87,11 +91,6 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
                     {"tenant", account_.tenant},
                     {"resource", name_},
                     {"code", core::to_string(why->kind())}});
-  }
-  std::optional<v1::JobState> next;
-  if (why != nullptr && goes_on(*why)) {
-    next = successor(*why);
-    state_.set_target(next->command().id());
   }
   auto event = job_event(type, state_, now());
   if (why != nullptr) *event.mutable_failure() = state_.failure();

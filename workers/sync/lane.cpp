@@ -396,8 +396,7 @@ bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution&
 /// A job that does not run changes its phase.
 void Lane::Incarnation::end_waiting(const std::string& key, v1::JobState state, v1::JobState::Phase phase,
                                     v1::StatusEvent::Type type) {
-  state.set_phase(phase);
-  if (terminal(phase)) state.set_finished_ms(wall().time_since_epoch().count());
+  terminal(phase) ? end_job(state, phase, wall()) : state.set_phase(phase);
   Contribution c;
   c.journal.push_back({key, state});
   c.messages.push_back(status_message(topics().status, job_event(type, state, wall())));

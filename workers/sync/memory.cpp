@@ -33,6 +33,13 @@ std::optional<std::string> JournalEntry::bytes() const {
   return std::visit([](const auto& state) { return state.SerializeAsString(); }, *value);
 }
 
+void end_job(v1::JobState& job, v1::JobState::Phase phase, core::WallTime now) {
+  job.set_phase(phase);
+  job.set_finished_ms(now.time_since_epoch().count());
+  if (phase != v1::JobState::failed) job.clear_crawl();
+  if (job.command().has_sync()) job.mutable_command()->mutable_sync()->clear_ids();
+}
+
 bool terminal(v1::JobState::Phase phase) noexcept {
   switch (phase) {
     case v1::JobState::waiting:

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/clock.hpp"
 #include "core/error.hpp"
 #include "stsync/v1/journal.pb.h"
 
@@ -21,6 +22,10 @@ struct JournalEntry {
 };
 
 bool terminal(v1::JobState::Phase phase) noexcept;
+
+/// The job has ended. It is kept to know its command again and to tell its end: the ids that it was to read are not, and where it
+/// stood only where it failed.
+void end_job(v1::JobState& job, v1::JobState::Phase phase, core::WallTime now);
 
 /// The stream begins from nothing; what is known of its records' fields stays.
 void forget_cursor(v1::StreamState& stream);
