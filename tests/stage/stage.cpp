@@ -29,6 +29,11 @@ std::string shell(const std::vector<std::string>& command, std::chrono::millisec
   return f.out;
 }
 
+std::string without_newline(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
 std::string text_of(const std::map<std::string, std::string_view>& members, const char* name) {
   return codec::json_text(members.at(name)).value();
 }
@@ -40,9 +45,7 @@ Stage::Stage(StageOptions options) : options_(std::move(options)) {
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = name;
   config_ = folder_ / "stsync.yaml";
-  auto servers = shell({STSYNC_SOURCE "/scripts/kafka", "start", folder_ / "kafka"}, 120s);
-  while (!servers.empty() && servers.back() == '\n') servers.pop_back();
-  cluster_.bootstrap_servers = servers;
+  make_broker();
   std::string tenants;
   for (const auto t : options_.tenants) tenants += (tenants.empty() ? "" : ",") + std::to_string(t);
   std::vector<std::string> simulator{STSYNC_PROGRAM,
@@ -60,7 +63,7 @@ Stage::Stage(StageOptions options) : options_(std::move(options)) {
                                      "--config",
                                      config_,
                                      "--bootstrap-servers",
-                                     servers};
+                                     cluster_.bootstrap_servers};
   if (!options_.tls_and_gzip) simulator.insert(simulator.end(), {"--plain", "--no-gzip"});
   simulator.insert(simulator.end(), options_.sim.begin(), options_.sim.end());
   simulator_ = std::make_unique<Process>(std::move(simulator));
@@ -72,6 +75,25 @@ Stage::Stage(StageOptions options) : options_(std::move(options)) {
   ca_file_ = text_of(members.value(), "ca_file");
   const auto created = stsync({"topics", "create"});
   if (created.code != 0) throw std::runtime_error("topics create: " + created.err);
+}
+
+void Stage::make_broker() {
+  std::vector<std::string> start{STSYNC_SOURCE "/scripts/kafka", "start", folder_ / "kafka"};
+  if (options_.kafka_proxy) {
+    kafka_proxy_ = std::make_unique<KafkaProxy>();
+    start.insert(start.begin(), {"env", "KAFKA_PROXY=" + kafka_proxy_->address()});
+  }
+  cluster_.bootstrap_servers = without_newline(shell(start, 120s));
+  if (!kafka_proxy_) return;
+  std::ifstream file(folder_ / "kafka" / "bootstrap.proxied");
+  std::string proxied;
+  std::getline(file, proxied);
+  kafka_proxy_->forward_to(proxied);
+}
+
+KafkaProxy& Stage::kafka_proxy() const {
+  if (!kafka_proxy_) throw std::logic_error("a stage without a proxy");
+  return *kafka_proxy_;
 }
 
 Stage::~Stage() {
@@ -101,6 +123,7 @@ Finished Stage::stsync(std::vector<std::string> args, std::chrono::milliseconds 
 }
 
 std::unique_ptr<Process> Stage::start_worker(std::vector<std::string> sets, bool wait, int lanes) const {
+  if (kafka_proxy_) sets.insert(sets.begin(), "kafka.bootstrap_servers=" + kafka_proxy_->address());
   auto worker = std::make_unique<Process>(command({"worker"}, sets));
   if (wait && !wait_ready(*worker, lanes)) throw std::runtime_error("the worker does not start: " + worker->err());
   return worker;

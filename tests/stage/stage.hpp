@@ -8,6 +8,7 @@
 #include "app/tally.hpp"
 #include "kafka/client.hpp"
 #include "kafka/message.hpp"
+#include "stage/kafka_proxy.hpp"
 #include "stage/process.hpp"
 
 namespace stsync::test {
@@ -22,6 +23,7 @@ struct StageOptions {
   bool tls_and_gzip = true;         ///< false: plain HTTP, nothing compressed
   std::vector<std::string> sets{};  ///< further --set of every command
   std::vector<std::string> sim{};   ///< further arguments of the simulator
+  bool kafka_proxy = false;         ///< workers reach Kafka through kafka_proxy(); the stage and its commands directly
 };
 
 /// One request, blocking; the body of a 200. Throws what went wrong.
@@ -41,6 +43,7 @@ class Stage {
   std::vector<std::string> command(std::vector<std::string> args, const std::vector<std::string>& sets = {}) const;
   Finished stsync(std::vector<std::string> args, std::chrono::milliseconds timeout = std::chrono::seconds(120)) const;
 
+  /// As in a crash.
   void stop_broker() const;
   void start_broker() const;
 
@@ -62,12 +65,17 @@ class Stage {
 
   const std::string& config_file() const { return config_; }
   const kafka::Cluster& cluster() const { return cluster_; }
+  /// What stands between the workers and Kafka. Throws where the options did not ask for it.
+  KafkaProxy& kafka_proxy() const;
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
+  void make_broker();
+
   std::filesystem::path folder_;
   std::string config_;
   StageOptions options_;
+  std::unique_ptr<KafkaProxy> kafka_proxy_;
   kafka::Cluster cluster_;
   std::unique_ptr<Process> simulator_;
   std::string simulator_url_, ca_file_;
