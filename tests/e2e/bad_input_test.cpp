@@ -97,6 +97,15 @@ TEST(BadCommand, IsRejectedToTheDeadLettersAndTheNextOneRuns) {
   EXPECT_EQ(*letters[1].header("st-error-code"), "bad_command");
   EXPECT_EQ(letters[1].value, "not json");
   expect_truth(stage, "jpm.jobs");
+
+  EXPECT_EQ(stage.stsync({"dlq", "replay", "--code", "bad_command"}).code, 65) << "they are no commands";
+  EXPECT_EQ(stage.read({"st.dlq"}).size(), letters.size()) << "so none was sent";
+  const auto again = stage.stsync({"dlq", "replay", "--code", "unknown_tenant", "--wait"});
+  EXPECT_EQ(again.code, 65) << again.err;
+  std::vector<std::string> chain;
+  for (const auto& m : stage.read({"st.dlq"}))
+    if (const auto* origin = m.header("st-replay-of")) chain.push_back(*m.header("st-error-code") + " " + *origin);
+  EXPECT_THAT(chain, ::testing::ElementsAre(::testing::StartsWith("unknown_tenant st.dlq/")));
 }
 
 TEST(BadCommand, OnTheWrongPartitionIsForwardedOnce) {
@@ -202,6 +211,19 @@ TEST(BadRecord, TooLargeForItsTopicGoesToTheDeadLettersInTheSameTransaction) {
   const auto checked = check_records(stage.read({"st.jpm.jobs"}));
   EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
   EXPECT_EQ(checked.records, 299u);
+
+  // Once the cause is gone the letter says how to read the record.
+  stage.control("/__sim/faults", R"({"oversize_record":0,"resource":"jpm.jobs"})");
+  const auto name = fmt::format("{}:{}", letters[0].partition, letters[0].offset);
+  const auto list = stage.stsync({"dlq", "list", "--output", "json"});
+  EXPECT_THAT(list.out, HasSubstr("\"letter\":\"" + name + "\"")) << list.err;
+  EXPECT_THAT(list.out, HasSubstr("\"code\":\"too_large\""));
+  EXPECT_EQ(stage.stsync({"dlq", "replay", "9:9"}).code, 3);
+  const auto replay = stage.stsync({"dlq", "replay", name, "--wait"});
+  EXPECT_EQ(replay.code, 0) << replay.err;
+  std::size_t there = 0;
+  for (const auto& m : stage.read({"st.jpm.jobs"})) there += m.key == letters[0].key;
+  EXPECT_EQ(there, 1u) << "as its own endpoint tells it";
 }
 
 void expect_everything_once(const Stage& stage, Process& worker) {

@@ -96,36 +96,5 @@ TEST(Status, TheTextOfAFailureIsNeverCutInTheMiddleOfACharacter) {
   }
 }
 
-TEST(DeadLetter, IsTheOriginalWithItsCauseInHeaders) {
-  const auto m = dead_letter_message("st.dlq", {"key", "value", "st.commands", 3, 42, "validate", "bad_command", "line\nbreak"});
-  EXPECT_EQ(m.topic, "st.dlq");
-  EXPECT_EQ(m.key, "key");
-  EXPECT_EQ(m.value, "value");
-  EXPECT_THAT(m.headers,
-              ElementsAre(Pair("__connect.errors.topic", "st.commands"), Pair("__connect.errors.partition", "3"),
-                          Pair("__connect.errors.offset", "42"), Pair("__connect.errors.stage", "validate"),
-                          Pair("__connect.errors.exception.message", "line\\x0abreak"), Pair("st-error-code", "bad_command")));
-}
-
-TEST(DeadLetter, OfALargeMessageSaysHowLargeItWasAndWhatItsHashIs) {
-  const std::string exact(512u << 10, 'x');
-  EXPECT_EQ(dead_letter_message("st.dlq", {"k", exact, "t", 0, 0, "s", "c", "m"}).headers.size(), 6u);
-  const auto large = exact + "y";
-  const auto m = dead_letter_message("st.dlq", {"k", large, "t", 0, 0, "s", "c", "m"});
-  EXPECT_EQ(m.value, exact);
-  ASSERT_EQ(m.headers.size(), 8u);
-  EXPECT_THAT(m.headers[6], Pair("st-truncated", "524289"));
-  EXPECT_THAT(m.headers[7], Pair("st-sha256", core::sha256_hex(large)));
-}
-
-TEST(DeadLetter, FitsItsTopicWhateverTheKeyAndTheCause) {
-  const std::string large(900'000, 'k');
-  const auto m = dead_letter_message("st.dlq", {large, large, "t", 0, 0, "s", "c", std::string(100'000, '\x01')});
-  EXPECT_EQ(m.key.size(), 1024u);
-  auto size = m.key.size() + m.value->size();
-  for (const auto& [name, value] : m.headers) size += name.size() + value.size();
-  EXPECT_LT(size, 600'000u);
-}
-
 }  // namespace
 }  // namespace stsync::sync

@@ -19,6 +19,7 @@ struct Options {
   SyncOptions sync;
   ControlOptions control;
   StreamsOptions streams;
+  DlqOptions dlq;
   SimOptions sim;
   DemoOptions demo;
   TopicsOptions topics;
@@ -100,6 +101,32 @@ void add_streams(CLI::App& app, Options& o, int& exit) {
   auto* all = reset->add_flag("--all", s.all, "Every stream that the tenant has, after its data was replaced");
   resource->excludes(all);
   for (auto* sub : {set, reset}) sub->add_flag("--wait,-w", s.wait, "Wait for the answers");
+}
+
+void add_dlq(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("dlq", "The dead letters: commands that were rejected, records that no topic takes");
+  cmd->require_subcommand(1);
+  auto& d = o.dlq;
+  const auto add = [&](const char* name, const char* help) {
+    auto* sub = cmd->add_subcommand(name, help);
+    add_config(*sub, d.config);
+    sub->callback([&d, &exit, name] {
+      d.action = name;
+      exit = run_dlq(d);
+    });
+    return sub;
+  };
+  auto* list = add("list", "What they were and why they could not be used, the oldest first");
+  auto* show = add("show", "The cause (stderr) and the bytes (stdout) of some");
+  auto* replay = add("replay", "Try again: a rejected command is sent under another id, a record is read by its id");
+  list->add_option("--output", d.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  show->add_option("letters", d.letters, "Their names in the list, PARTITION:OFFSET")->required();
+  replay->add_option("letters", d.letters, "Their names in the list, PARTITION:OFFSET; left out: all with the code");
+  for (auto* sub : {list, replay}) {
+    sub->add_option("--code", d.code, "Only those with this code, as queue_full or too_large");
+    sub->add_option("--last", d.last, "At most so many, the latest ones")->check(CLI::Range(1, 100'000))->capture_default_str();
+  }
+  replay->add_flag("--wait,-w", d.wait, "Follow the jobs to their end and exit by their outcome");
 }
 
 void add_sim(CLI::App& app, Options& o, int& exit) {
@@ -196,6 +223,7 @@ int run(int argc, char** argv) {
   add_control(app, o, exit, "pause", "Pause jobs");
   add_control(app, o, exit, "resume", "Resume paused jobs");
   add_streams(app, o, exit);
+  add_dlq(app, o, exit);
   add_sim(app, o, exit);
   add_demo(app, o, exit);
   add_topics(app, o, exit);

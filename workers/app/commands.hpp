@@ -58,6 +58,16 @@ struct StreamsOptions {
   std::string output = "table";
 };
 
+struct DlqOptions {
+  ConfigOptions config;
+  std::string action;                ///< list, show, replay
+  std::vector<std::string> letters;  ///< PARTITION:OFFSET
+  std::string code;
+  std::size_t last = 100;
+  bool wait = false;
+  std::string output = "table";
+};
+
 struct SimOptions {
   std::string listen = "127.0.0.1:0";
   std::vector<std::int64_t> tenants{1001};
@@ -100,6 +110,7 @@ int run_worker(const ConfigOptions& options);
 int run_sync(const SyncOptions& options);
 int run_control(const ControlOptions& options);
 int run_streams(const StreamsOptions& options);
+int run_dlq(const DlqOptions& options);
 int run_sim(const SimOptions& options);
 int run_demo(const DemoOptions& options);
 int run_topics(const TopicsOptions& options);

@@ -155,7 +155,7 @@ std::string event_line(const StatusEvent& e) {
   return line;
 }
 
-int send_commands(const config::Config& config, const std::vector<v1::Command>& commands, bool wait) {
+int send_commands(const config::Config& config, const std::vector<CommandMessage>& commands, bool wait) {
   auto cluster = sync::make_cluster(config, "stsync-cli");
   if (!cluster) {
     complain(cluster.error().message());
@@ -178,9 +178,9 @@ int send_commands(const config::Config& config, const std::vector<v1::Command>& 
   }
   std::vector<kafka::OwnedMessage> messages;
   std::vector<std::string> ids;
-  for (const auto& c : commands) {
+  for (const auto& [c, headers] : commands) {
     messages.push_back(
-        {config.kafka.topics.commands, kafka::kAnyPartition, sync::tenant_key(c.app(), c.tenant()), codec::to_json(c)});
+        {config.kafka.topics.commands, kafka::kAnyPartition, sync::tenant_key(c.app(), c.tenant()), codec::to_json(c), headers});
     ids.push_back(c.id());
   }
   if (auto ok = (*producer)->send(messages, kSendTimeout); !ok) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/commands.hpp"
@@ -13,9 +14,14 @@
 
 namespace stsync::app {
 
+struct CommandMessage {
+  v1::Command command;
+  std::vector<std::pair<std::string, std::string>> headers{};
+};
+
 /// Sends commands and, with `wait`, follows the jobs to their end: a bar on a terminal, a line an event elsewhere (stderr), the
 /// last event of each job on stdout as JSON. Returns the exit code.
-int send_commands(const config::Config& config, const std::vector<v1::Command>& commands, bool wait);
+int send_commands(const config::Config& config, const std::vector<CommandMessage>& commands, bool wait);
 
 /// What the events seen so far say of a set of jobs. Pure.
 class Progress {

@@ -167,9 +167,9 @@ int change(const Setup& setup, const StreamsOptions& o) {
   }
   auto rng = core::Rng::from_system();
   const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  std::vector<v1::Command> commands;
+  std::vector<CommandMessage> commands;
   for (const auto& resource : *resources) {
-    auto& c = commands.emplace_back();
+    auto& c = commands.emplace_back().command;
     c.set_id(core::uuid7(now, rng));
     c.set_app(who->first);
     c.set_tenant(who->second);

@@ -102,9 +102,9 @@ int run_sync(const SyncOptions& o) {
   }
   const auto mode_name = !o.report.empty() ? "report" : o.ids.empty() ? o.mode : "ids";
   auto rng = core::Rng::from_system();
-  std::vector<v1::Command> commands;
+  std::vector<CommandMessage> commands;
   for (const auto& resource : *resources) {
-    auto& c = commands.emplace_back();
+    auto& c = commands.emplace_back().command;
     c.set_id(o.id.empty() ? core::uuid7(now(), rng) : o.id);
     c.set_app(who->first);
     c.set_tenant(who->second);
@@ -147,7 +147,7 @@ int run_control(const ControlOptions& o) {
   if (o.action == "cancel") fill(*c.mutable_cancel());
   if (o.action == "pause") fill(*c.mutable_pause());
   if (o.action == "resume") fill(*c.mutable_resume());
-  return send_commands(*config, {c}, o.wait);
+  return send_commands(*config, {{c}}, o.wait);
 }
 
 }  // namespace stsync::app

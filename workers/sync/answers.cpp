@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "sync/dead_letter.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
 
@@ -95,7 +96,7 @@ Contribution answer(const Reject& reject, const Answering& to) {
   auto c = settling(to);
   c.messages.push_back(status_message(to.topics.status, event, m.key.value_or("")));
   c.messages.push_back(dead_letter_message(to.topics.dlq, {m.key.value_or(""), m.value.value_or(""), m.topic, m.partition, m.offset,
-                                                           kStage, reject.code, reject.message}));
+                                                           kStage, reject.code, reject.message, m.headers}));
   return c;
 }
 

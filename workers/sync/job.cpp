@@ -7,6 +7,7 @@
 
 #include "core/text.hpp"
 #include "servicetitan/classify.hpp"
+#include "sync/dead_letter.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
@@ -411,9 +412,16 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
 void Job::leave_out(Contribution& c, const Step& step) {
   auto key = origin_.key_prefix;
   step.key->append(key, {}, {}, 0, step.context);
-  c.messages.push_back(dead_letter_message(
-      context_.config.kafka.topics.dlq,
-      {key, {}, origin_.topic, -1, -1, "publish", std::string(core::to_string(step.left_out->kind())), step.left_out->message()}));
+  c.messages.push_back(
+      dead_letter_message(context_.config.kafka.topics.dlq, {key,
+                                                             {},
+                                                             origin_.topic,
+                                                             -1,
+                                                             -1,
+                                                             "publish",
+                                                             std::string(core::to_string(step.left_out->kind())),
+                                                             step.left_out->message(),
+                                                             {{"st-source", origin_.source}, {"st-job", origin_.job}}}));
   state_.mutable_counts()->set_dead_letters(state_.counts().dead_letters() + 1);
   context_.metrics.dead_letter(core::to_string(step.left_out->kind()));
   telemetry::log_rarely(

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "sync/status.hpp"
+#include "sync/dead_letter.hpp"
 
 namespace stsync::sync {
 
@@ -52,9 +52,16 @@ void DeadLetterRun::write(kafka::MessageSink& sink) const {
     passage.reached(record.bytes.offset);
     auto key = origin_.key_prefix;
     page_.key.append(key, body, record, index, page_.context);
-    const auto letter = dead_letter_message(
-        dlq_, {key, page_.context.published(record.bytes.in(body), scratch), origin_.topic, -1, -1, "publish", "too_large",
-               fmt::format("a record of {} bytes; {} takes {}", record.size, origin_.topic, limit_)});
+    const auto letter =
+        dead_letter_message(dlq_, {key,
+                                   page_.context.published(record.bytes.in(body), scratch),
+                                   origin_.topic,
+                                   -1,
+                                   -1,
+                                   "publish",
+                                   "too_large",
+                                   fmt::format("a record of {} bytes; {} takes {}", record.size, origin_.topic, limit_),
+                                   {{"st-source", origin_.source}, {"st-job", origin_.job}}});
     headers.assign(letter.headers.begin(), letter.headers.end());
     if (!sink.add({letter.topic, letter.partition, letter.key, *letter.value, headers})) return;
   }

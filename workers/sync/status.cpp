@@ -8,7 +8,6 @@
 
 namespace stsync::sync {
 namespace {
-constexpr std::size_t kDeadLetterBytes = 512u << 10;
 constexpr std::size_t kHeaderText = 1024;
 constexpr std::size_t kKeyBytes = 1024;
 constexpr std::size_t kNameBytes = 128;
@@ -79,22 +78,6 @@ v1::Failure failure_of(const core::Error& error, std::string_view stage, bool re
 kafka::OwnedMessage status_message(const std::string& topic, const v1::StatusEvent& event, const std::string& key) {
   auto own = event.app().empty() ? key.substr(0, kKeyBytes) : tenant_key(event.app(), event.tenant());
   return {topic, kafka::kAnyPartition, std::move(own), codec::to_json(event)};
-}
-
-kafka::OwnedMessage dead_letter_message(const std::string& topic, const DeadLetter& letter) {
-  kafka::OwnedMessage m{topic, kafka::kAnyPartition, std::string(letter.key.substr(0, kKeyBytes)),
-                        std::string(letter.value.substr(0, kDeadLetterBytes))};
-  m.headers = {{"__connect.errors.topic", letter.topic},
-               {"__connect.errors.partition", std::to_string(letter.partition)},
-               {"__connect.errors.offset", std::to_string(letter.offset)},
-               {"__connect.errors.stage", letter.stage},
-               {"__connect.errors.exception.message", core::printable(letter.message, kHeaderText)},
-               {"st-error-code", letter.code}};
-  if (letter.value.size() > kDeadLetterBytes) {
-    m.headers.emplace_back("st-truncated", std::to_string(letter.value.size()));
-    m.headers.emplace_back("st-sha256", core::sha256_hex(letter.value));
-  }
-  return m;
 }
 
 }  // namespace stsync::sync

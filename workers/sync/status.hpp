@@ -19,18 +19,6 @@ v1::Failure failure_of(const core::Error& error, std::string_view stage, bool re
 /// On the status topic, keyed by the event's app and tenant, or by `key` (its first 1,024 bytes) where there is none.
 kafka::OwnedMessage status_message(const std::string& topic, const v1::StatusEvent& event, const std::string& key = {});
 
-/// A message that cannot be used, on its way to the dead letters: bytes up to 512 KiB, the key up to 1 KiB, the cause in headers
-/// named as Kafka Connect names them.
-struct DeadLetter {
-  std::string_view key;
-  std::string_view value;
-  std::string topic;  ///< where it came from or was meant to go
-  std::int32_t partition = -1;
-  std::int64_t offset = -1;
-  std::string stage, code, message;
-};
-kafka::OwnedMessage dead_letter_message(const std::string& topic, const DeadLetter& letter);
-
 void set_time(google::protobuf::Timestamp& out, core::WallTime t);
 
 }  // namespace stsync::sync

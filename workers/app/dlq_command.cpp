@@ -1,0 +1,185 @@
+// stsync dlq: the dead letters, looked at and tried again.
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+
+#include <fmt/format.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include "app/follow.hpp"
+#include "app/setup.hpp"
+#include "core/rng.hpp"
+#include "core/text.hpp"
+#include "kafka/admin.hpp"
+#include "kafka/reader.hpp"
+#include "sync/dead_letter.hpp"
+#include "sync/worker.hpp"
+
+namespace stsync::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTimeout = 60s;
+
+struct Letter {
+  std::int32_t partition = 0;
+  std::int64_t offset = 0;
+  std::int64_t time_ms = 0;
+  sync::ReadLetter what;
+  std::string name() const { return fmt::format("{}:{}", partition, offset); }
+};
+
+core::WallTime now() { return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+
+bool meant(const Letter& letter, const DlqOptions& o) {
+  if (!o.code.empty() && letter.what.code != o.code) return false;
+  return o.letters.empty() || std::find(o.letters.begin(), o.letters.end(), letter.name()) != o.letters.end();
+}
+
+struct Letters {
+  std::deque<Letter> them;  ///< the oldest first
+  std::size_t older = 0;    ///< left out: there were more than o.last
+};
+
+/// Those that the options mean.
+core::Result<Letters> read_letters(const config::Config& config, const DlqOptions& o) {
+  auto cluster = sync::make_cluster(config, "stsync-cli");
+  if (!cluster) return core::fail(cluster.error());
+  cluster->log = nullptr;
+  const auto& topic = config.kafka.topics.dlq;
+  auto admin = kafka::make_admin(*cluster);
+  if (!admin) return core::fail(admin.error());
+  const auto topics = (*admin)->describe({topic}, {}, kTimeout);
+  if (!topics) return core::fail(topics.error());
+  if (!topics->contains(topic)) return core::fail(core::ErrorKind::not_found, "there is no topic " + topic);
+  Letters out;
+  auto& all = out.them;
+  const auto shorten = [&](std::deque<Letter>& some) {
+    for (; o.letters.empty() && some.size() > o.last; ++out.older) some.pop_front();
+  };
+  const auto by_time = [](const Letter& a, const Letter& b) { return a.time_ms < b.time_ms; };
+  for (std::int32_t partition = 0; partition < topics->at(topic).partitions; ++partition) {
+    std::deque<Letter> some;
+    const auto read = kafka::read_to_end(*cluster, topic, partition, kTimeout, [&](const kafka::Message& m) {
+      Letter letter{m.partition, m.offset, m.timestamp_ms, sync::read_letter(m)};
+      if (!meant(letter, o)) return;
+      some.push_back(std::move(letter));
+      shorten(some);
+    });
+    if (!read) return core::fail(read.error());
+    std::move(some.begin(), some.end(), std::back_inserter(all));
+    std::stable_sort(all.begin(), all.end(), by_time);
+    shorten(all);
+  }
+  return out;
+}
+
+std::string utc(std::int64_t ms) { return core::format_utc(core::WallTime(std::chrono::milliseconds(ms))); }
+
+void print_table(const std::deque<Letter>& letters) {
+  std::printf("%-12s %-24s %-18s %-24s %-28s %s\n", "letter", "time", "code", "from", "key", "why");
+  for (const auto& l : letters)
+    std::printf("%-12s %-24s %-18s %-24s %-28s %s\n", l.name().c_str(), utc(l.time_ms).c_str(),
+                core::printable(l.what.code, 40).c_str(), core::printable(l.what.topic, 80).c_str(),
+                core::printable(l.what.key, 80).c_str(), core::printable(l.what.message, 200).c_str());
+}
+
+/// Without the bytes: those `show` prints as they are.
+void print_json(const std::deque<Letter>& letters) {
+  rapidjson::StringBuffer out;
+  rapidjson::Writer<rapidjson::StringBuffer> json(out);
+  const auto text = [&json](const char* name, const std::string& value) {
+    if (value.empty()) return;
+    const auto shown = core::printable(value, 2000);
+    json.Key(name);
+    json.String(shown.c_str(), static_cast<rapidjson::SizeType>(shown.size()));
+  };
+  json.StartArray();
+  for (const auto& l : letters) {
+    json.StartObject();
+    text("letter", l.name());
+    text("time", utc(l.time_ms));
+    text("code", l.what.code);
+    text("stage", l.what.stage);
+    text("message", l.what.message);
+    text("topic", l.what.topic);
+    text("key", l.what.key);
+    text("source", l.what.source);
+    text("replay_of", l.what.replay_of);
+    json.Key("bytes");
+    json.Uint64(l.what.value.size());
+    json.EndObject();
+  }
+  json.EndArray();
+  std::printf("%s\n", out.GetString());
+}
+
+int show(const std::deque<Letter>& letters) {
+  for (const auto& l : letters) {
+    for (const auto& [name, value] :
+         {std::pair("letter", l.name()), std::pair("time", utc(l.time_ms)), std::pair("code", l.what.code),
+          std::pair("stage", l.what.stage), std::pair("why", l.what.message), std::pair("from", l.what.topic),
+          std::pair("key", l.what.key), std::pair("source", l.what.source), std::pair("replay of", l.what.replay_of)})
+      if (!value.empty()) std::fprintf(stderr, "%-10s %s\n", name, core::printable(value, 2000).c_str());
+    if (l.what.truncated) std::fprintf(stderr, "%-10s only the beginning was kept\n", "bytes");
+    std::fwrite(l.what.value.data(), 1, l.what.value.size(), stdout);
+    std::fputc('\n', stdout);
+  }
+  return Exit::ok;
+}
+
+/// All of them or none: what cannot be tried again is said, and nothing is sent.
+int replay(const Setup& setup, const DlqOptions& o, const std::deque<Letter>& letters) {
+  const auto& topics = setup.config.kafka.topics;
+  auto rng = core::Rng::from_system();
+  std::vector<CommandMessage> commands;
+  bool all = true;
+  for (const auto& l : letters) {
+    auto command = sync::replayed(l.what, topics.commands, setup.catalogue, core::uuid7(now(), rng));
+    if (!command) {
+      complain(fmt::format("letter {} cannot be tried again: {}", l.name(), command.error().message()));
+      all = false;
+      continue;
+    }
+    commands.push_back({std::move(*command), {{sync::kReplayOf, fmt::format("{}/{}/{}", topics.dlq, l.partition, l.offset)}}});
+  }
+  if (!all) return Exit::bad_data;
+  return send_commands(setup.config, commands, o.wait);
+}
+
+}  // namespace
+
+int run_dlq(const DlqOptions& o) {
+  const auto setup = load_setup(o.config);
+  if (!setup) return Exit::bad_config;
+  const auto read = read_letters(setup->config, o);
+  if (!read) {
+    complain(read.error().message());
+    return exit_code(read.error());
+  }
+  const auto& letters = read->them;
+  if (read->older > 0) complain(fmt::format("{} older ones are left out: --last says how many are looked at", read->older));
+  for (const auto& name : o.letters)
+    if (std::none_of(letters.begin(), letters.end(), [&](const Letter& l) { return l.name() == name; })) {
+      complain(fmt::format("there is no dead letter {}: 'stsync dlq list' shows their names", core::printable(name, 80)));
+      return Exit::not_found;
+    }
+  if (o.action == "show") return show(letters);
+  if (o.action == "list") {
+    o.output == "json" ? print_json(letters) : print_table(letters);
+    return Exit::ok;
+  }
+  if (o.letters.empty() && o.code.empty()) {
+    complain("name the dead letters to try again, or --code");
+    return Exit::usage;
+  }
+  if (letters.empty()) {
+    complain("there are no such dead letters");
+    return Exit::not_found;
+  }
+  return replay(*setup, o, letters);
+}
+
+}  // namespace stsync::app
