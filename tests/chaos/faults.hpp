@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <random>
+#include <string>
+
+#include "stage/stage.hpp"
+#include "workers.hpp"
+
+namespace stsync::chaos {
+
+/// Everything that may go wrong, drawn from a seed. Each fault lasts seconds and is over when strike() returns, or by itself.
+class Faults {
+ public:
+  Faults(const test::Stage& stage, Workers& workers, std::uint64_t seed) : stage_(stage), workers_(workers), random_(seed) {}
+
+  /// Does the next one and waits a moment. Its name.
+  std::string strike();
+  /// How often each happened.
+  const std::map<std::string, int>& happened() const noexcept { return happened_; }
+  int kills() const noexcept { return kills_; }
+  /// Nothing goes wrong any more.
+  void clear();
+
+ private:
+  struct Kind {
+    const char* name;
+    int weight;
+    void (Faults::*act)();
+  };
+  static const Kind kKinds[];
+
+  void kill();
+  void terminate();
+  void freeze();
+  void crash_broker();
+  void lose_answers();
+  void delay_commit();
+  void cut_all();
+  void partition();
+  void throttle();
+  void break_calls();
+  void break_tokens();
+  void pause_and_resume();
+  void nothing() {}
+
+  std::size_t some_worker() { return between(0, workers_.size() - 1); }
+  std::uint64_t between(std::uint64_t low, std::uint64_t high) {
+    return std::uniform_int_distribution<std::uint64_t>(low, high)(random_);
+  }
+  void sleep(std::uint64_t low_ms, std::uint64_t high_ms);
+
+  const test::Stage& stage_;
+  Workers& workers_;
+  std::mt19937_64 random_;
+  std::map<std::string, int> happened_;
+  int kills_ = 0;
+};
+
+}  // namespace stsync::chaos
