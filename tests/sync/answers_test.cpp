@@ -60,6 +60,18 @@ TEST_F(Answers, AcceptedIsJournalledWithItsPlaceInTheOrder) {
   EXPECT_EQ(job->phase(), v1::JobState::waiting);
 }
 
+TEST_F(Answers, AMergedCommandWidensItsTargetInTheSameTransaction) {
+  v1::JobState target;
+  *target.mutable_command() = command;
+  target.mutable_command()->mutable_sync()->add_ids("5");
+  command.set_id("second");
+  const auto c = answer(Coalesce{command, "hash", "j1", target}, {topics, message, {}});
+  ASSERT_EQ(c.journal.size(), 2u);
+  EXPECT_EQ(c.journal[0].key, "job/acme/1001/second");
+  EXPECT_EQ(c.journal[1].key, "job/acme/1001/j1");
+  EXPECT_EQ(std::get<v1::JobState>(*c.journal[1].value).command().sync().ids_size(), 1);
+}
+
 TEST_F(Answers, ADuplicateOfAJobThatGoesOnIsThatAndNoMore) {
   know("j1", v1::JobState::running);
   const auto c = answer(Duplicate{command}, to, memory);

@@ -33,7 +33,7 @@ struct IntakeTest : ::testing::Test {
   }
 
   Decision decide_on(kafka::Message m) const {
-    return decide(m, {config, catalogue, memory, kafka::partition_for("acme:1001", 12), 12, limit});
+    return decide(m, {config, catalogue, memory, kafka::partition_for("acme:1001", 12), 12, limit, runs});
   }
   /// JSON on the partition and with the key of acme:1001.
   Decision decide_json(const std::string& json) const { return decide_on(message(json)); }
@@ -70,6 +70,7 @@ struct IntakeTest : ::testing::Test {
   const servicetitan::Catalogue catalogue = servicetitan::Catalogue::load("", "").value();
   Memory memory;
   std::size_t limit = 1000;
+  std::function<bool(const std::string&)> runs = [](const std::string&) { return false; };
 };
 
 TEST_F(IntakeTest, AcceptsWhatCanBeDone) {
@@ -203,6 +204,24 @@ TEST_F(IntakeTest, MergesIntoAJobThatHasNotBegun) {
   memory = {};
   remember(sync_json("a", full), v1::JobState::waiting, 1);
   EXPECT_EQ(told_json(sync_json("b", full)), "accept") << "it had begun before";
+}
+
+TEST_F(IntakeTest, IdsAreMergedIntoOneJobAsFarAsItMayHaveThem) {
+  const auto ids = [](int first, int count) {
+    std::string all;
+    for (int i = first; i < first + count; ++i) all += (all.empty() ? "" : ",") + std::to_string(i);
+    return R"({"resource":"jpm.jobs","mode":"ids","ids":[)" + all + "]}";
+  };
+  remember(sync_json("a", ids(1, 3)), v1::JobState::waiting);
+  const auto merged = std::get<Coalesce>(decide_json(sync_json("b", ids(3, 2))));
+  EXPECT_EQ(merged.target, "a");
+  ASSERT_TRUE(merged.widened);
+  EXPECT_THAT(merged.widened->command().sync().ids(), ::testing::ElementsAre("1", "2", "3", "4"));
+  EXPECT_EQ(merged.widened->command().id(), "a");
+  EXPECT_FALSE(std::get<Coalesce>(decide_json(sync_json("b", ids(2, 1)))).widened) << "it has them all";
+  EXPECT_EQ(told_json(sync_json("b", ids(4, 4998))), "accept") << "five thousand and one are too many";
+  runs = [](const std::string&) { return true; };
+  EXPECT_EQ(told_json(sync_json("b", ids(3, 2))), "accept") << "it has begun, whatever the journal says";
 }
 
 TEST_F(IntakeTest, TheQueueOfATenantIsBounded) {

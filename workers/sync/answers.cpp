@@ -61,6 +61,7 @@ Contribution answer(const Coalesce& coalesce, const Answering& to) {
   auto c = settling(to);
   c.messages.push_back(status_message(to.topics.status, job_event(v1::StatusEvent::coalesced, job, to.now)));
   c.journal.push_back({key_of(coalesce.command), std::move(job)});
+  if (coalesce.widened) c.journal.push_back({key_of(coalesce.widened->command()), *coalesce.widened});
   return c;
 }
 

@@ -1,6 +1,7 @@
 #include "sync/intake.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -142,20 +143,33 @@ std::optional<Reject> check_control(const v1::Command& c, const servicetitan::Ca
   return std::nullopt;
 }
 
-/// A waiting job of the same stream that does what this one would.
-std::optional<std::string> merge_target(const v1::Command& c, const Memory& memory) {
-  for (const auto& key : memory.open_jobs()) {
-    const auto& job = *memory.job(key);
+/// The same but for what the jobs read.
+bool same_kind(const v1::Sync& a, const v1::Sync& b) {
+  return a.mode() == b.mode() && a.report().SerializeAsString() == b.report().SerializeAsString() &&
+         ms_of(a.from()) == ms_of(b.from()) && ms_of(a.to()) == ms_of(b.to());
+}
+
+/// The job with the ids of another command too; nothing: it has them all. An error: they are too many for one job.
+core::Result<std::optional<v1::JobState>> widened(const v1::JobState& job, const v1::Sync& sync) {
+  std::set<std::string> known(job.command().sync().ids().begin(), job.command().sync().ids().end());
+  auto wider = job;
+  for (const auto& id : sync.ids())
+    if (known.insert(id).second) wider.mutable_command()->mutable_sync()->add_ids(id);
+  if (wider.command().sync().ids_size() > kMaxIds) return core::fail(core::ErrorKind::too_large, "too many ids for one job");
+  if (wider.command().sync().ids_size() == job.command().sync().ids_size()) return std::optional<v1::JobState>();
+  return std::optional(std::move(wider));
+}
+
+/// Into a waiting job of the same stream that does what this one would, or can do it too.
+std::optional<Coalesce> merge(const v1::Command& c, const std::string& hash, const IntakeContext& context) {
+  for (const auto& key : context.memory.open_jobs()) {
+    const auto& job = *context.memory.job(key);
     const auto& other = job.command();
-    if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync()) continue;
+    if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync() || context.runs(key)) continue;
     if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
-    const bool absorbed = other.sync().mode() == v1::full && c.sync().mode() == v1::incremental;
-    const bool same =
-        other.sync().mode() == c.sync().mode() &&
-        other.sync().report().SerializeAsString() == c.sync().report().SerializeAsString() &&
-        ms_of(other.sync().from()) == ms_of(c.sync().from()) && ms_of(other.sync().to()) == ms_of(c.sync().to()) &&
-        std::equal(other.sync().ids().begin(), other.sync().ids().end(), c.sync().ids().begin(), c.sync().ids().end());
-    if (same || absorbed) return other.id();
+    if (other.sync().mode() == v1::full && c.sync().mode() == v1::incremental) return Coalesce{c, hash, other.id()};
+    if (!same_kind(other.sync(), c.sync())) continue;
+    if (auto wider = widened(job, c.sync())) return Coalesce{c, hash, other.id(), std::move(*wider)};
   }
   return std::nullopt;
 }
@@ -191,7 +205,7 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
     return Control{std::move(command), hash};
   }
   if (auto bad = check_sync(command, context.catalogue)) return *bad;
-  if (auto target = merge_target(command, context.memory)) return Coalesce{std::move(command), hash, *target};
+  if (auto merged = merge(command, hash, context)) return std::move(*merged);
   if (waiting_jobs(command, context.memory) >= context.waiting_of_tenant_limit)
     return reject(command, "queue_full",
                   fmt::format("{} jobs of this tenant are waiting already", context.waiting_of_tenant_limit));

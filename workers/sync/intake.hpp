@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -10,6 +11,7 @@
 #include "kafka/message.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "stsync/v1/command.pb.h"
+#include "stsync/v1/journal.pb.h"
 #include "sync/memory.hpp"
 
 namespace stsync::sync {
@@ -23,6 +25,7 @@ struct Coalesce {  ///< into a waiting job of the same stream
   v1::Command command;
   std::string body_hash;
   std::string target;
+  std::optional<v1::JobState> widened{};  ///< the target with the ids that it did not have yet
 };
 struct Duplicate {
   v1::Command command;
@@ -50,6 +53,8 @@ struct IntakeContext {
   std::int32_t partition = 0;
   std::int32_t partitions = 1;
   std::size_t waiting_of_tenant_limit = 1000;
+  /// Whether somebody works on the job behind a journal key, also where the journal still says that it waits.
+  std::function<bool(const std::string& key)> runs = [](const std::string&) { return false; };
 };
 
 inline constexpr std::size_t kMaxCommandBytes = 256u << 10;

@@ -301,7 +301,9 @@ boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
 }
 
 void Lane::Incarnation::take(const kafka::Message& m) {
-  const auto decision = decide(m, {ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions});
+  IntakeContext intake{ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions};
+  intake.runs = [this](const std::string& key) { return running.contains(key); };
+  const auto decision = decide(m, intake);
   const Answering to{topics(), m, wall()};
   const auto say = [this](const char* outcome, Contribution c) {
     ctx.metrics.command(outcome);
