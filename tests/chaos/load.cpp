@@ -72,6 +72,7 @@ Told read_statuses(const test::Stage& stage) {
     if (const auto why = illegal(before, type); !why.empty())
       out.illegal.push_back(fmt::format("{}: {} behind {}: {}", job, type, before, why));
     before = type;
+    out.last[job] = *m.value;
     if (!is_end(type)) continue;
     out.ended.insert(job);
     if (type != "completed" && row.contains("failure")) out.failed.insert(job + ": " + row.at("failure"));

@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "stage/stage.hpp"
 
@@ -17,9 +19,10 @@ void send_control(const test::Stage& stage, const std::string& action, std::int6
 
 /// What the status events say of jobs.
 struct Told {
-  std::set<std::string> ended;       ///< completed, failed or cancelled
-  std::set<std::string> failed;      ///< "id: code message"
-  std::vector<std::string> illegal;  ///< a line each: transitions that no job may make
+  std::map<std::string, std::string> last;  ///< event of each job, as it is told
+  std::set<std::string> ended;              ///< completed, failed or cancelled
+  std::set<std::string> failed;             ///< "id: code message"
+  std::vector<std::string> illegal;         ///< a line each: transitions that no job may make
 };
 Told read_statuses(const test::Stage& stage);
 

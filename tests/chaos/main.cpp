@@ -80,7 +80,8 @@ int run(const Options& o) {
   workers.stop();
   const auto verdict = judge(stage);
   std::vector<std::string> stuck;
-  std::set_difference(jobs.begin(), jobs.end(), told.ended.begin(), told.ended.end(), std::back_inserter(stuck));
+  for (const auto& job : jobs)
+    if (!told.ended.contains(job)) stuck.push_back(told.last.contains(job) ? told.last.at(job) : job + " was never accepted");
   const std::vector<std::string> failed(told.failed.begin(), told.failed.end());
   std::vector<std::string> happened;
   for (const auto& [name, n] : faults.happened()) happened.push_back(fmt::format("\"{}\":{}", name, n));
