@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "broker.hpp"
-#include "kafka/consumer.hpp"
+#include "kafka/group_offsets.hpp"
 #include "kafka/reader.hpp"
 
 namespace stsync::kafka {
@@ -19,13 +19,8 @@ using ::testing::IsEmpty;
 using namespace std::chrono_literals;
 
 /// A member of the group as far as a transaction needs one.
-class Member final : public GroupConsumer {
+class Member final : public GroupOffsets {
  public:
-  boost::asio::awaitable<void> run(core::StopToken, core::Duration) override { co_return; }
-  std::optional<Message> poll(std::int32_t) override { return std::nullopt; }
-  void complete_revoke() override {}
-  std::int64_t end_offset(std::int32_t) const override { return -1; }
-  core::TimePoint last_heartbeat() const noexcept override { return {}; }
   core::Result<std::optional<std::int64_t>> committed(std::int32_t, std::chrono::milliseconds) const override { return {}; }
   core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(std::int32_t, std::chrono::milliseconds) const override {
     return std::pair<std::int64_t, std::int64_t>();

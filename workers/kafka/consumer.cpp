@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "core/task_group.hpp"
+#include "kafka/group_offsets.hpp"
 #include "kafka/handles.hpp"
 #include "kafka/read.hpp"
 
@@ -41,7 +42,7 @@ rd_kafka_resp_err_t on_new(rd_kafka_t* client, const rd_kafka_conf_t*, void* opa
   return rd_kafka_interceptor_add_on_response_received(client, "stsync", on_response, opaque);
 }
 
-class Consumer final : public GroupConsumer {
+class Consumer final : public GroupConsumer, public GroupOffsets {
  public:
   Consumer(asio::any_io_executor loop, core::Clock& clock, Cluster cluster, GroupOptions options, GroupListener& listener)
       : cluster_(std::move(cluster)),
@@ -145,6 +146,10 @@ class Consumer final : public GroupConsumer {
 
   core::TimePoint last_heartbeat() const noexcept override {
     return core::TimePoint(std::chrono::nanoseconds(heartbeat_.last_ns.load()));
+  }
+
+  std::unique_ptr<LaneClient> lane_client(TransactionalOptions options) override {
+    return make_lane_client(cluster_, std::move(options), *this);
   }
 
   core::Result<std::optional<std::int64_t>> committed(std::int32_t partition, milliseconds timeout) const override {

@@ -13,11 +13,8 @@
 #include "core/error.hpp"
 #include "core/stop.hpp"
 #include "kafka/client.hpp"
+#include "kafka/lane_client.hpp"
 #include "kafka/message.hpp"
-
-struct rd_kafka_s;
-struct rd_kafka_error_s;
-struct rd_kafka_topic_partition_list_s;
 
 namespace stsync::kafka {
 
@@ -59,16 +56,8 @@ class GroupConsumer {
   /// When the coordinator last confirmed our membership.
   virtual core::TimePoint last_heartbeat() const noexcept = 0;
 
-  /// The committed, stable offset; nothing when there is none. Blocks; any thread.
-  virtual core::Result<std::optional<std::int64_t>> committed(std::int32_t partition, std::chrono::milliseconds timeout) const = 0;
-  /// First and next offset of a partition. Blocks; any thread.
-  virtual core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(std::int32_t partition,
-                                                                         std::chrono::milliseconds timeout) const = 0;
-  /// The next poll() starts at `offset`. Blocks; any thread.
-  virtual core::Result<void> seek(std::int32_t partition, std::int64_t offset) const = 0;
-  /// Adds offsets with this member's present generation to a producer's transaction. For the producer of this module; any thread.
-  virtual rd_kafka_error_s* send_offsets(rd_kafka_s* producer, const rd_kafka_topic_partition_list_s* offsets,
-                                         std::chrono::milliseconds timeout) const = 0;
+  /// For the owner of an assigned partition. This member outlives it.
+  virtual std::unique_ptr<LaneClient> lane_client(TransactionalOptions options) = 0;
 };
 
 core::Result<std::unique_ptr<GroupConsumer>> make_group_consumer(boost::asio::any_io_executor loop, core::Clock& clock,

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "kafka/consumer.hpp"
+#include "kafka/group_offsets.hpp"
 #include "kafka/handles.hpp"
 
 namespace stsync::kafka {
@@ -150,21 +150,21 @@ class Transactional final : public TransactionalProducer {
     return {};
   }
 
-  CommitReport commit(const Batch& batch, const GroupConsumer& consumer) override {
+  CommitReport commit(const Batch& batch, const GroupOffsets& group) override {
     const auto start = Clock::now();
     deadline_ = start + options_.transaction_timeout;
     watch_.first_failure = 0;
-    auto report = transaction(batch, consumer);
+    auto report = transaction(batch, group);
     report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
     return report;
   }
 
  private:
-  CommitReport transaction(const Batch& batch, const GroupConsumer& consumer) {
+  CommitReport transaction(const Batch& batch, const GroupOffsets& group) {
     if (const ErrorHandle error(rd_kafka_begin_transaction(client_.get())); error) return unclear(error.get(), "begin_transaction");
     if (auto code = write(batch); code != RD_KAFKA_RESP_ERR_NO_ERROR) return abort(to_error(code, "produce"));
     if (batch.offset >= 0)
-      if (auto failed = send_offset(batch.offset, consumer)) return std::move(*failed);
+      if (auto failed = send_offset(batch.offset, group)) return std::move(*failed);
     return end();
   }
 
@@ -204,10 +204,10 @@ class Transactional final : public TransactionalProducer {
   }
 
   /// Nothing when the offset is in the transaction.
-  std::optional<CommitReport> send_offset(std::int64_t offset, const GroupConsumer& consumer) {
+  std::optional<CommitReport> send_offset(std::int64_t offset, const GroupOffsets& group) {
     const auto list = one_partition(options_.commands_topic, options_.partition, offset);
     for (;;) {
-      ErrorHandle error(consumer.send_offsets(client_.get(), list.get(), kRequestTimeout));
+      ErrorHandle error(group.send_offsets(client_.get(), list.get(), kRequestTimeout));
       if (!error) return std::nullopt;
       if (rd_kafka_error_is_retriable(error.get()) && Clock::now() < deadline_) continue;
       if (rd_kafka_error_txn_requires_abort(error.get()))

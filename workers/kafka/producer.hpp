@@ -11,7 +11,7 @@
 
 namespace stsync::kafka {
 
-class GroupConsumer;
+class GroupOffsets;
 
 /// Takes the messages of a batch one by one; false stops the batch.
 class MessageSink {
@@ -69,8 +69,8 @@ class TransactionalProducer {
   virtual core::Result<void> init(std::chrono::milliseconds timeout) = 0;
   /// Fetches the metadata of every topic that it will write to, so that the first transaction does not wait for it.
   virtual core::Result<void> warm_up(const std::vector<std::string>& topics) = 0;
-  /// One transaction, from begin to commit. `consumer` gives fresh group metadata for the offset.
-  virtual CommitReport commit(const Batch& batch, const GroupConsumer& consumer) = 0;
+  /// One transaction, from begin to commit. `group` gives fresh metadata for the offset.
+  virtual CommitReport commit(const Batch& batch, const GroupOffsets& group) = 0;
 };
 
 core::Result<std::unique_ptr<TransactionalProducer>> make_transactional_producer(const Cluster& cluster,

@@ -7,7 +7,6 @@
 
 #include "codec/wire.hpp"
 #include "core/text.hpp"
-#include "kafka/reader.hpp"
 #include "sync/answers.hpp"
 #include "sync/control.hpp"
 #include "sync/job_slots.hpp"
@@ -37,9 +36,8 @@ constexpr std::size_t kCommandsAtOnce = 64;
 /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
 bool leased(const LaneContext& c) { return c.clock.now() - c.consumer.last_heartbeat() < c.config.kafka.session_timeout / 2; }
 
-/// What the lane's thread finds out before the lane can work.
+/// What is found out before the lane can work.
 struct Restored {
-  std::unique_ptr<kafka::TransactionalProducer> producer;
   Memory memory;
   std::int64_t offset = 0;
   std::vector<std::string> foreign;  ///< journal records that are not ours
@@ -49,7 +47,7 @@ struct Restored {
 
 /// Everything that dies with a producer: a lane in doubt throws it away and restores the next one from the journal.
 struct Lane::Incarnation final : TransactionRunner {
-  Incarnation(Lane& lane, Restored restored);
+  Incarnation(Lane& lane, kafka::LaneClient& kafka, Restored restored);
 
   boost::asio::awaitable<Result<void>> live();
   void on_messages() { intake_wake->notify(); }
@@ -76,7 +74,7 @@ struct Lane::Incarnation final : TransactionRunner {
 
   Lane& lane;
   LaneContext& ctx;
-  std::unique_ptr<kafka::TransactionalProducer> producer;
+  kafka::LaneClient& kafka;
   Memory memory;
   std::int64_t next_offset;
   limits::FairGate commit_turns;  ///< outlives what the committer holds
@@ -94,8 +92,7 @@ struct Lane::Incarnation final : TransactionRunner {
   core::TaskGroup tasks;
 };
 
-Lane::Lane(LaneContext context, std::int32_t partition)
-    : context_(std::move(context)), partition_(partition), thread_("lane-" + std::to_string(partition), 1) {}
+Lane::Lane(LaneContext context, std::int32_t partition) : context_(std::move(context)), partition_(partition) {}
 Lane::~Lane() = default;
 
 void Lane::stop() {
@@ -142,75 +139,65 @@ boost::asio::awaitable<void> Lane::run() {
 
 namespace {
 
-/// Blocking, on the lane's thread: fence, read the journal to its real end, find where to read on.
-Result<Restored> restore(const kafka::Cluster& cluster, const config::Kafka& config, kafka::GroupConsumer& consumer,
-                         std::int32_t partition, const std::vector<std::string>& topics) {
+/// Fences the predecessor, reads the journal to its real end, finds where to read on.
+boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, std::string journal, std::vector<std::string> topics) {
   Restored r;
-  auto producer = kafka::make_transactional_producer(cluster, {.transactional_id = fmt::format("{}.{}", config.group, partition),
-                                                               .commands_topic = config.topics.commands,
-                                                               .partition = partition});
-  if (!producer) return core::fail(producer.error());
-  r.producer = std::move(*producer);
-  if (auto ok = r.producer->init(20s); !ok) return core::fail(ok.error());
-  if (auto ok = r.producer->warm_up(topics); !ok) return core::fail(ok.error());
-  auto ok = kafka::read_to_end(cluster, config.topics.journal, partition, kRestoreTimeout, [&](const kafka::Message& m) {
+  if (auto ok = co_await kafka.init(20s); !ok) co_return core::fail(ok.error());
+  if (auto ok = co_await kafka.warm_up(std::move(topics)); !ok) co_return core::fail(ok.error());
+  auto ok = co_await kafka.read_to_end(std::move(journal), kRestoreTimeout, [&r](const kafka::Message& m) {
     if (auto read = r.memory.read(m.key.value_or(""), m.value); !read) r.foreign.push_back(read.error().message());
   });
-  if (!ok) return core::fail(ok.error());
-  const auto committed = consumer.committed(partition, 10s);
-  if (!committed) return core::fail(committed.error());
-  const auto marks = consumer.watermarks(partition, 10s);
-  if (!marks) return core::fail(marks.error());
+  if (!ok) co_return core::fail(ok.error());
+  const auto committed = co_await kafka.committed(10s);
+  if (!committed) co_return core::fail(committed.error());
+  const auto marks = co_await kafka.watermarks(10s);
+  if (!marks) co_return core::fail(marks.error());
   // Brokers forget the offsets of idle groups; the journal does not.
   r.offset = std::max({committed->value_or(-1), r.memory.offset(), marks->first});
-  if (auto sought = consumer.seek(partition, r.offset); !sought) return core::fail(sought.error());
+  if (auto sought = co_await kafka.seek(r.offset); !sought) co_return core::fail(sought.error());
   // A transaction without an offset would not be fenced by generation: commit the start once.
   kafka::Batch first;
   first.offset = r.offset;
-  const auto report = r.producer->commit(first, consumer);
-  if (report.outcome != kafka::Outcome::committed) return core::fail(report.error);
-  return r;
+  const auto report = co_await kafka.commit(std::move(first));
+  if (report.outcome != kafka::Outcome::committed) co_return core::fail(report.error);
+  co_return r;
 }
 
 }  // namespace
 
 boost::asio::awaitable<Result<void>> Lane::live_once() {
-  std::vector<std::string> topics{context_.config.kafka.topics.journal, context_.config.kafka.topics.status,
-                                  context_.config.kafka.topics.dlq, context_.config.kafka.topics.usage,
-                                  context_.config.kafka.topics.commands};
+  const auto& config = context_.config.kafka;
+  const auto kafka = context_.consumer.lane_client({.transactional_id = fmt::format("{}.{}", config.group, partition_),
+                                                    .commands_topic = config.topics.commands,
+                                                    .partition = partition_});
+  auto result = co_await live_with(*kafka);
+  co_await kafka->close();
+  co_return result;
+}
+
+boost::asio::awaitable<Result<void>> Lane::live_with(kafka::LaneClient& kafka) {
+  const auto& names = context_.config.kafka.topics;
+  std::vector<std::string> topics{names.journal, names.status, names.dlq, names.usage, names.commands};
   for (const auto& [topic, limit] : context_.record_topics) topics.push_back(topic);
-  auto job = [cluster = &context_.cluster, config = context_.config.kafka, consumer = &context_.consumer, partition = partition_,
-              topics] { return restore(*cluster, config, *consumer, partition, topics); };
-  auto restored = co_await core::run_on(thread_.executor(), std::move(job));
+  auto restored = co_await restore(kafka, names.journal, std::move(topics));
   if (!restored) co_return core::fail(restored.error());
-  if (stop_.stop_requested()) {
-    co_await core::run_on(thread_.executor(), [p = std::move(restored->producer)]() mutable {
-      p.reset();
-      return 0;
-    });
-    co_return Result<void>();
-  }
+  if (stop_.stop_requested()) co_return Result<void>();
   for (const auto& text : restored->foreign)
     telemetry::log(Level::warn, "journal_record_skipped", text, {{"partition", partition_}});
   telemetry::log(Level::info, "lane_ready", "partition taken over",
                  {{"partition", partition_}, {"jobs", restored->memory.jobs().size()}, {"offset", restored->offset}});
-  auto incarnation = std::make_unique<Incarnation>(*this, std::move(*restored));
-  current_ = incarnation.get();
+  Incarnation incarnation(*this, kafka, std::move(*restored));
+  current_ = &incarnation;
   ready_ = true;
-  auto result = co_await incarnation->live();
+  auto result = co_await incarnation.live();
   current_ = nullptr;
-  // Destroying a producer joins its threads.
-  co_await core::run_on(thread_.executor(), [p = std::move(incarnation->producer)]() mutable {
-    p.reset();
-    return 0;
-  });
   co_return result;
 }
 
-Lane::Incarnation::Incarnation(Lane& l, Restored restored)
+Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored restored)
     : lane(l),
       ctx(l.context_),
-      producer(std::move(restored.producer)),
+      kafka(client),
       memory(std::move(restored.memory)),
       next_offset(restored.offset),
       commit_turns(ctx.clock, 2 * CommitPacer::kBytes),
@@ -243,10 +230,7 @@ Lane::Incarnation::Incarnation(Lane& l, Restored restored)
       started(ctx.clock.now()),
       tasks(ctx.loop, ctx.clock) {}
 
-boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) {
-  auto job = [p = producer.get(), batch = std::move(batch), consumer = &ctx.consumer] { return p->commit(batch, *consumer); };
-  co_return co_await core::run_on(lane.thread_.executor(), std::move(job));
-}
+boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) { return kafka.commit(std::move(batch)); }
 
 boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
   const auto on_stop = lane.stop_.token().on_stop([this] { stop.request_stop(); });

@@ -4,7 +4,6 @@
 #include <set>
 #include <string>
 
-#include "core/run_on.hpp"
 #include "core/task_group.hpp"
 #include "kafka/consumer.hpp"
 #include "servicetitan/api.hpp"
@@ -21,7 +20,6 @@ struct LaneContext {
   core::Rng& rng;
   const config::Config& config;
   const servicetitan::Catalogue& catalogue;
-  const kafka::Cluster& cluster;
   kafka::GroupConsumer& consumer;
   servicetitan::Api& api;
   limits::Limiter& limiter;
@@ -31,8 +29,7 @@ struct LaneContext {
   core::ByteBudget& page_memory;
 };
 
-/// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only; blocking calls run on a
-/// thread of its own.
+/// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only.
 class Lane {
  public:
   Lane(LaneContext context, std::int32_t partition);
@@ -56,10 +53,10 @@ class Lane {
  private:
   struct Incarnation;
   boost::asio::awaitable<core::Result<void>> live_once();
+  boost::asio::awaitable<core::Result<void>> live_with(kafka::LaneClient& kafka);
 
   LaneContext context_;
   const std::int32_t partition_;
-  core::ThreadPool thread_;
   core::StopSource stop_;
   core::StopSource give_up_;
   bool ready_ = false;

@@ -256,7 +256,7 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
   lane_tasks_ = std::make_unique<core::TaskGroup>(loop_, clock_);
   for (const auto p : partitions) {
     lanes_[p] = std::make_unique<Lane>(
-        LaneContext{loop_, clock_, rng_, config_, catalogue_, cluster_, *consumer_, *api_, limiter_, metrics_, record_topics_,
+        LaneContext{loop_, clock_, rng_, config_, catalogue_, *consumer_, *api_, limiter_, metrics_, record_topics_,
                     [this] {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));
