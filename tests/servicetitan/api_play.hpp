@@ -125,7 +125,7 @@ struct ApiTest : ::testing::Test {
   telemetry::Metrics metrics{true};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};
-  Api api{{clock, rng, config, clients, storage, tokens, limiter, metrics, helpers, large_helpers, spool}};
+  Api api{{clock, rng, config, clients, storage, tokens, limiter, metrics, helpers.executor(), large_helpers.executor(), spool}};
   core::TaskGroup tasks{loop.get_executor(), clock};
   core::StopSource stop;
   int page_size = 0;

@@ -293,7 +293,8 @@ class World {
   core::ThreadPool helpers_{"helpers", 1};
   core::Spool spool_{::testing::TempDir()};
   Resource resource_;
-  Api api_{{clock_, rng_, config_, clients_, storage_, tokens_, limiter_, metrics_, helpers_, helpers_, spool_}};
+  Api api_{
+      {clock_, rng_, config_, clients_, storage_, tokens_, limiter_, metrics_, helpers_.executor(), helpers_.executor(), spool_}};
   core::TaskGroup tasks_{loop_.get_executor(), clock_};
   core::StopSource stop_;
   int running_ = 0;

@@ -75,7 +75,8 @@ struct VendorWorld : World {
   telemetry::Metrics metrics{false};
   core::ThreadPool helpers{"helpers", 1}, large_helpers{"large", 1};
   core::Spool spool{::testing::TempDir()};
-  servicetitan::Api api{{clock, rng, config, clients, storage, tokens, limiter, metrics, helpers, large_helpers, spool}};
+  servicetitan::Api api{
+      {clock, rng, config, clients, storage, tokens, limiter, metrics, helpers.executor(), large_helpers.executor(), spool}};
   core::TaskGroup closing{loop.get_executor(), clock};
   Memory read_;
 };

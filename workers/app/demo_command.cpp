@@ -15,6 +15,7 @@
 
 #include "app/follow.hpp"
 #include "app/setup.hpp"
+#include "app/surroundings.hpp"
 #include "app/tally.hpp"
 #include "codec/wire.hpp"
 #include "core/text.hpp"
@@ -23,6 +24,7 @@
 #include "kafka/reader.hpp"
 #include "sim/describe.hpp"
 #include "sim/simulator.hpp"
+#include "sync/cluster.hpp"
 #include "sync/names.hpp"
 #include "sync/worker.hpp"
 #include "telemetry/log.hpp"
@@ -352,7 +354,8 @@ int run_demo(const DemoOptions& options) {
           asio::post(loop, [&stop] { stop.request_stop(); });
         });
         auto work = asio::make_work_guard(loop);
-        sync::Worker worker(loop.get_executor(), clock, rng, *config, *catalogue, metrics, "");
+        const auto surroundings = make_surroundings(loop.get_executor(), clock, *config, sync::client_id(""));
+        sync::Worker worker(loop.get_executor(), clock, rng, *surroundings, *config, *catalogue, metrics, "");
         const auto result = co_await worker.run(stop.token());
         driver_stop = true;
         driver.join();

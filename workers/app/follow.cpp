@@ -13,8 +13,8 @@
 #include "app/setup.hpp"
 #include "codec/wire.hpp"
 #include "kafka/producer.hpp"
+#include "sync/cluster.hpp"
 #include "sync/names.hpp"
-#include "sync/worker.hpp"
 
 namespace stsync::app {
 namespace {

@@ -6,7 +6,7 @@
 #include "app/setup.hpp"
 #include "kafka/client.hpp"
 #include "servicetitan/quota.hpp"
-#include "sync/worker.hpp"
+#include "sync/cluster.hpp"
 
 namespace stsync::app {
 int run_check(const ConfigOptions& options) {

@@ -12,9 +12,9 @@
 #include "kafka/admin.hpp"
 #include "kafka/reader.hpp"
 #include "servicetitan/catalogue.hpp"
+#include "sync/cluster.hpp"
 #include "sync/memory.hpp"
 #include "sync/names.hpp"
-#include "sync/worker.hpp"
 
 namespace stsync::app {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "app/setup.hpp"
 #include "kafka/admin.hpp"
+#include "sync/cluster.hpp"
 #include "sync/record_topics.hpp"
-#include "sync/worker.hpp"
 
 namespace stsync::app {
 namespace {

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "app/setup.hpp"
+#include "app/surroundings.hpp"
 #include "sync/worker.hpp"
 #include "telemetry/log.hpp"
 
@@ -59,7 +60,8 @@ int run_worker(const ConfigOptions& options) {
   auto rng = core::Rng::from_system();
   const auto code = run_loop(
       [&](boost::asio::io_context& loop, core::Clock& clock, core::StopToken stop) -> boost::asio::awaitable<int> {
-        sync::Worker worker(loop.get_executor(), clock, rng, config, setup->catalogue, metrics, *instance);
+        const auto surroundings = make_surroundings(loop.get_executor(), clock, config, sync::client_id(*instance));
+        sync::Worker worker(loop.get_executor(), clock, rng, *surroundings, config, setup->catalogue, metrics, *instance);
         const auto result = co_await worker.run(stop);
         if (result) co_return static_cast<int>(Exit::ok);
         telemetry::log(telemetry::Level::error, "worker_ended", result.error().message(),

@@ -305,7 +305,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::read(limits::Sharer who, const 
     const auto cost = std::max(1.0, static_cast<double>(response.body.size()) / kTurnBytes);
     const auto turn = co_await helper_turns_.enter(who, 1, cost, {});
     auto job = [&response, fields = fields, limits] { return read_page(response, fields, limits); };
-    page = co_await core::run_on(p_.helpers.executor(), std::move(job));
+    page = co_await core::run_on(p_.helpers, std::move(job));
   }
   if (page && *page) (*page)->status = status;
   if (page) co_return std::move(*page);
@@ -313,7 +313,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::read(limits::Sharer who, const 
   auto job = [response = std::move(response), fields = fields, limits, spool = &p_.spool]() mutable {
     return read_large_page(std::move(response), fields, limits, *spool);
   };
-  co_return co_await core::run_on(p_.large_helpers.executor(), std::move(job));
+  co_return co_await core::run_on(p_.large_helpers, std::move(job));
 }
 
 Result<http::Request> Api::make_request(const tokens::Account& account, const Request& wanted) const {

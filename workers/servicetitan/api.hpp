@@ -33,8 +33,8 @@ class Api final : public PageSource {
     tokens::Tokens& tokens;
     limits::Limiter& limiter;
     telemetry::Metrics& metrics;
-    core::ThreadPool& helpers;
-    core::ThreadPool& large_helpers;  ///< for bodies that go through files: others do not wait for them
+    boost::asio::any_io_executor helpers;
+    boost::asio::any_io_executor large_helpers;  ///< for bodies that go through files: others do not wait for them
     core::Spool& spool;
   };
   explicit Api(Parts parts);

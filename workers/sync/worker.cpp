@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "core/text.hpp"
-#include "kafka/admin.hpp"
 #include "servicetitan/quota.hpp"
 #include "sync/record_topics.hpp"
 #include "telemetry/log.hpp"
@@ -26,49 +25,20 @@ constexpr std::uint64_t kPagesOf10 = 6;
 constexpr std::size_t kConnections = limits::Scheduler::kConnections + 64;
 constexpr int kLogEvery = 60;  // seconds: a broker that is away is said once a minute
 
-void log_kafka(int level, const std::string& facility, const std::string& text) {
-  if (level <= 4)
-    telemetry::log_rarely(level <= 3 ? Level::warn : Level::info, "kafka_" + core::printable(facility, 20), kLogEvery, text);
-}
-
 }  // namespace
 
-Result<kafka::Cluster> make_cluster(const config::Config& config, std::string client_id) {
-  kafka::Cluster c;
-  c.bootstrap_servers = config.kafka.bootstrap_servers;
-  c.client_id = std::move(client_id);
-  c.properties = config.kafka.properties;
-  c.properties["security.protocol"] = config.kafka.security_protocol;
-  const auto set = [&c](const char* name, const std::string& value) {
-    if (!value.empty()) c.properties[name] = value;
-  };
-  set("ssl.ca.location", config.kafka.tls.ca_file);
-  set("ssl.certificate.location", config.kafka.tls.certificate_file);
-  set("ssl.key.location", config.kafka.tls.key_file);
-  if (config.kafka.sasl) {
-    const auto password = config.kafka.sasl->password.read();
-    if (!password) return core::fail(password.error());
-    set("sasl.mechanism", config.kafka.sasl->mechanism);
-    set("sasl.username", config.kafka.sasl->username);
-    set("sasl.password", password->reveal());
-  }
-  c.log = log_kafka;
-  return c;
-}
-
-Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, const config::Config& config,
-               const servicetitan::Catalogue& catalogue, telemetry::Metrics& metrics, std::string instance_id)
+Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, Surroundings& surroundings,
+               const config::Config& config, const servicetitan::Catalogue& catalogue, telemetry::Metrics& metrics,
+               std::string instance_id)
     : loop_(loop),
       clock_(clock),
       rng_(rng),
+      surroundings_(surroundings),
       config_(config),
       catalogue_(catalogue),
       metrics_(metrics),
       instance_id_(std::move(instance_id)),
-      helpers_("helper", 1),
-      large_helpers_("helper-large", 1),
       spool_(config.worker.spool_dir),
-      admin_thread_("admin", 1),
       limit_store_(loop, clock, config, metrics),
       token_gate_(clock, [this](const std::string& app) { return limit_store_.token_requests(app); }),
       token_watch_(metrics),
@@ -116,17 +86,15 @@ boost::asio::awaitable<Result<void>> Worker::run(core::StopToken stop) {
 }
 
 boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
-  auto cluster = make_cluster(config_, instance_id_.empty() ? "stsync" : instance_id_);
-  if (!cluster) co_return core::fail(cluster.error());
-  cluster_ = std::move(*cluster);
   if (auto ok = make_clients(); !ok) co_return ok;
   if (auto ok = start_telemetry(); !ok) co_return ok;
-  const auto member = fmt::format("{}-{:016x}", cluster_.client_id, rng_.next());  // a process that comes after is another one
+  const auto member = fmt::format("{}-{:016x}", client_id(instance_id_), rng_.next());  // a process that comes after is another one
   if (auto ok = limit_store_.open(member, limiter_, token_gate_); !ok) co_return ok;
   token_source_ = std::make_unique<tokens::HttpTokenSource>(config_, clients_);
   tokens_ = std::make_unique<tokens::Tokens>(loop_, clock_, rng_, *token_source_, token_gate_, token_watch_);
   api_ = std::make_unique<servicetitan::Api>(servicetitan::Api::Parts{clock_, rng_, config_, clients_, storage_, *tokens_, limiter_,
-                                                                      metrics_, helpers_, large_helpers_, spool_});
+                                                                      metrics_, surroundings_.helpers(),
+                                                                      surroundings_.large_helpers(), spool_});
   for (const auto& app : config_.apps) metrics_.quota(app.name, app.limits.requests_per_second);
   if (auto ok = co_await find_topics(stop); !ok) co_return ok;
   if (auto ok = make_consumer(); !ok) co_return ok;
@@ -140,13 +108,12 @@ boost::asio::awaitable<Result<void>> Worker::start(core::StopToken stop) {
 
 Result<void> Worker::make_consumer() {
   consumer_.reset();  // the one before gives its identity up first
-  auto consumer = kafka::make_group_consumer(
-      loop_, clock_, cluster_,
-      {.group = config_.kafka.group,
-       .instance_id = instance_id_,
-       .topic = config_.kafka.topics.commands,
-       .session_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(config_.kafka.session_timeout)},
-      *this);
+  auto consumer =
+      surroundings_.join({.group = config_.kafka.group,
+                          .instance_id = instance_id_,
+                          .topic = config_.kafka.topics.commands,
+                          .session_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(config_.kafka.session_timeout)},
+                         *this);
   if (!consumer) return core::fail(consumer.error());
   consumer_ = std::move(*consumer);
   return {};
@@ -154,10 +121,10 @@ Result<void> Worker::make_consumer() {
 
 Result<void> Worker::make_clients() {
   for (const auto& [name, environment] : config_.environments) {
-    auto client = http::make_client(loop_, clock_, {.ca_file = environment.ca_file, .max_connections_per_origin = kConnections});
+    auto client = surroundings_.client({.ca_file = environment.ca_file, .max_connections_per_origin = kConnections});
     if (!client) return core::fail(client.error().within("setting up environment " + name));
     clients_[name] = std::move(*client);
-    auto storage = http::make_client(loop_, clock_, {.ca_file = environment.ca_file, .public_only = true});
+    auto storage = surroundings_.client({.ca_file = environment.ca_file, .public_only = true});
     if (!storage) return core::fail(storage.error().within("setting up environment " + name));
     storage_[name] = std::move(*storage);
   }
@@ -172,12 +139,7 @@ boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
   for (;;) {
     auto wanted = names;
     wanted.insert(wanted.end(), records.begin(), records.end());
-    auto ask = [cluster = &cluster_, wanted = std::move(wanted)]() -> Result<std::map<std::string, kafka::TopicInfo>> {
-      auto admin = kafka::make_admin(*cluster);
-      if (!admin) return core::fail(admin.error());
-      return (*admin)->describe(wanted, {"cleanup.policy", "max.message.bytes"}, 5s);
-    };
-    auto found = co_await core::run_on(admin_thread_.executor(), std::move(ask));
+    auto found = co_await surroundings_.describe(std::move(wanted), {"cleanup.policy", "max.message.bytes"}, 5s);
     if (stop.stop_requested()) co_return core::fail(ErrorKind::cancelled, "stopped before the cluster answered");
     if (!found) {
       if (found.error().kind() == ErrorKind::bad_config) co_return core::fail(found.error());
@@ -217,8 +179,7 @@ boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
 Result<void> Worker::start_telemetry() {
   http::ServerOptions options;
   options.listen = config_.telemetry.listen;
-  auto server =
-      http::start_server(loop_, clock_, std::move(options), [this](http::ServerRequest r) { return serve(std::move(r)); });
+  auto server = surroundings_.serve(std::move(options), [this](http::ServerRequest r) { return serve(std::move(r)); });
   if (!server) return core::fail(server.error().within("starting the telemetry server"));
   server_ = std::move(*server);
   return {};

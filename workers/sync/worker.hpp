@@ -9,13 +9,11 @@
 #include "core/rng.hpp"
 #include "core/stop.hpp"
 #include "core/task_group.hpp"
-#include "http/client.hpp"
-#include "http/server.hpp"
-#include "kafka/consumer.hpp"
 #include "servicetitan/api.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "sync/lane.hpp"
 #include "sync/limit_store.hpp"
+#include "sync/surroundings.hpp"
 #include "sync/token_watch.hpp"
 #include "telemetry/metrics.hpp"
 #include "tokens/http_source.hpp"
@@ -23,15 +21,17 @@
 
 namespace stsync::sync {
 
-/// librdkafka settings out of the configuration. bad_config: a secret cannot be read.
-core::Result<kafka::Cluster> make_cluster(const config::Config& config, std::string client_id);
+/// How Kafka and a store of limits know a worker: by its static identity, where it has one.
+inline std::string client_id(const std::string& instance_id) { return instance_id.empty() ? "stsync" : instance_id; }
 
 /// Everything that `stsync worker` is: one member of the group with a lane a partition, shared managers, and the telemetry
 /// server. Loop thread only.
 class Worker final : public kafka::GroupListener {
  public:
-  Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, const config::Config& config,
-         const servicetitan::Catalogue& catalogue, telemetry::Metrics& metrics, std::string instance_id);
+  /// Everything but `instance_id` outlives it.
+  Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng& rng, Surroundings& surroundings,
+         const config::Config& config, const servicetitan::Catalogue& catalogue, telemetry::Metrics& metrics,
+         std::string instance_id);
   ~Worker() override;
 
   /// Works until `stop`, then drains. Nothing: a clean end; bad_config: the topics are not as they must be; fenced: a twin with
@@ -62,15 +62,12 @@ class Worker final : public kafka::GroupListener {
   boost::asio::any_io_executor loop_;
   core::Clock& clock_;
   core::Rng& rng_;
+  Surroundings& surroundings_;
   const config::Config& config_;
   const servicetitan::Catalogue& catalogue_;
   telemetry::Metrics& metrics_;
   const std::string instance_id_;
-  kafka::Cluster cluster_;
-  core::ThreadPool helpers_;
-  core::ThreadPool large_helpers_;
   core::Spool spool_;
-  core::ThreadPool admin_thread_;
   std::map<std::string, std::unique_ptr<http::Client>> clients_, storage_;
   std::unique_ptr<tokens::HttpTokenSource> token_source_;
   LimitStore limit_store_;
