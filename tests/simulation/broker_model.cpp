@@ -14,6 +14,12 @@ void BrokerModel::create_topic(const std::string& name, int partitions) {
   topics_[name].resize(static_cast<std::size_t>(partitions));
 }
 
+std::vector<std::string> BrokerModel::topics() const {
+  std::vector<std::string> out;
+  for (const auto& [name, logs] : topics_) out.push_back(name);
+  return out;
+}
+
 int BrokerModel::partitions(const std::string& topic) const {
   const auto it = topics_.find(topic);
   return it == topics_.end() ? 0 : static_cast<int>(it->second.size());
@@ -100,8 +106,9 @@ Code BrokerModel::end_transaction(const std::string& transactional_id, ProducerI
 }
 
 void BrokerModel::finish(Transaction& t, bool commit) {
+  ++ended_;
   for (const auto& [topic, partition] : t.places)
-    topics_.at(topic)[static_cast<std::size_t>(partition)].end_transaction(t.producer.id, commit, stamp());
+    topics_.at(topic)[static_cast<std::size_t>(partition)].end_transaction(t.producer.id, commit, ended_, stamp());
   if (commit)
     for (const auto& [partition, offset] : t.offsets) offsets_[partition] = offset;
   const auto places = std::move(t.places);

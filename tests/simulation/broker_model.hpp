@@ -26,6 +26,7 @@ class BrokerModel {
   BrokerModel(std::string commands_topic, int partitions);
 
   void create_topic(const std::string& name, int partitions);
+  std::vector<std::string> topics() const;
   /// 0: there is no such topic.
   int partitions(const std::string& topic) const;
   /// The topic and partition must exist.
@@ -87,6 +88,7 @@ class BrokerModel {
   std::map<std::int32_t, std::int64_t> offsets_;
   GroupModel group_;
   std::int64_t next_producer_ = 1000;
+  std::uint64_t ended_ = 0;  ///< transactions
 };
 
 }  // namespace stsync::simulation

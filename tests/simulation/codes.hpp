@@ -14,7 +14,7 @@ enum class Code {
   fenced_instance,      ///< a twin has the static identity
   rebalance,            ///< the group waits for its members
   unstable_offset,      ///< an open transaction may still move it
-  coordinator_loading,  ///< ask again
+  not_now,              ///< the coordinator moves or loads: ask again
 };
 
 }  // namespace stsync::simulation

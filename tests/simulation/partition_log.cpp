@@ -14,12 +14,14 @@ std::int64_t PartitionLog::append(Entry entry) {
   return offset;
 }
 
-void PartitionLog::end_transaction(std::int64_t producer, bool commit, std::int64_t timestamp_ms) {
+void PartitionLog::end_transaction(std::int64_t producer, bool commit, std::uint64_t order, std::int64_t timestamp_ms) {
   const auto open = open_since_.find(producer);
   if (open == open_since_.end()) return;
   for (auto i = static_cast<std::size_t>(open->second); i < entries_.size(); ++i)
-    if (auto& e = entries_[i]; e.producer == producer && e.fate == Entry::Fate::open)
+    if (auto& e = entries_[i]; e.producer == producer && e.fate == Entry::Fate::open) {
       e.fate = commit ? Entry::Fate::committed : Entry::Fate::aborted;
+      e.ended = order;
+    }
   open_since_.erase(open);
   Entry mark;
   mark.kind = commit ? Entry::Kind::commit_mark : Entry::Kind::abort_mark;

@@ -15,6 +15,7 @@ struct Entry {
   Kind kind = Kind::data;
   Fate fate = Fate::plain;     ///< open: its transaction has not ended
   std::int64_t producer = -1;  ///< id of the transactional producer; -1: none
+  std::uint64_t ended = 0;     ///< when its transaction ended: they are counted; 0: it has not, or there is none
   std::uint64_t batch = 0;     ///< which commit of whose it was written by; 0: none. For checks: Kafka does not know it
   std::int64_t timestamp_ms = 0;
   std::string key;
@@ -35,8 +36,9 @@ class PartitionLog {
 
   /// At its end. One with a producer is open until end_transaction().
   std::int64_t append(Entry entry);
-  /// Writes the mark; what the producer has open here is committed or aborted. Nothing when nothing is open.
-  void end_transaction(std::int64_t producer, bool commit, std::int64_t timestamp_ms);
+  /// Writes the mark; what the producer has open here is committed or aborted, as the `order`th
+  /// transaction of the broker. Nothing when nothing is open.
+  void end_transaction(std::int64_t producer, bool commit, std::uint64_t order, std::int64_t timestamp_ms);
 
   std::int64_t high_watermark() const noexcept { return static_cast<std::int64_t>(entries_.size()); }
   /// The first offset of an open transaction, else the high watermark.

@@ -1,0 +1,82 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "simulation/cluster.hpp"
+#include "simulation/vendor_model.hpp"
+#include "stsync/v1/command.pb.h"
+#include "stsync/v1/status.pb.h"
+
+namespace stsync::simulation {
+
+/// What became of jobs, as far as the topic of statuses shows it. Reads on from where it stopped.
+class StatusReader {
+ public:
+  StatusReader(const BrokerModel& broker, std::string topic) : broker_(broker), topic_(std::move(topic)) {}
+  struct Told {
+    v1::StatusEvent event;
+    std::uint64_t batch = 0;
+    std::uint64_t ended = 0;  ///< the order of its transaction
+  };
+  void read_on();
+  /// By "app/tenant/job", in order.
+  const std::map<std::string, std::vector<Told>>& jobs() const noexcept { return jobs_; }
+  /// Whether an end of this job was told.
+  bool ended(const std::string& job) const;
+
+ private:
+  const BrokerModel& broker_;
+  const std::string topic_;
+  std::map<std::int32_t, std::int64_t> positions_;
+  std::map<std::string, std::vector<Told>> jobs_;
+};
+
+std::string job_name(const v1::Command& command);
+bool is_end(v1::StatusEvent::Type type) noexcept;
+
+/// What must hold of the topics once everybody has stopped, whatever happened before.
+class Checker {
+ public:
+  Checker(const SimCluster& cluster, const VendorModel& vendor, const config::Config& config, const StatusReader& statuses,
+          const std::vector<v1::Command>& sent)
+      : cluster_(cluster), vendor_(vendor), config_(config), statuses_(statuses), sent_(sent) {}
+  /// A line for each thing that is wrong.
+  std::vector<std::string> check();
+  std::size_t records() const noexcept { return records_; }
+
+ private:
+  struct Published {
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+    std::uint64_t ended = 0;
+    std::string key, value;
+  };
+  using Sequence = std::multimap<std::int64_t, Published>;  ///< by st-job's number
+
+  void check_transactions();
+  void check_statuses();
+  void check_history(const std::string& job, const std::vector<StatusReader::Told>& told);
+  void read_records(const std::string& topic, const std::string& resource);
+  void check_job(const std::string& job, const Sequence& records);
+  void check_rows(const std::string& job, const v1::Command& command, const Sequence& records, bool completed);
+  void check_cursors();
+  void check_offsets();
+  void wrong(std::string what) { problems_.push_back(std::move(what)); }
+
+  const SimCluster& cluster_;
+  const VendorModel& vendor_;
+  const config::Config& config_;
+  const StatusReader& statuses_;
+  const std::vector<v1::Command>& sent_;
+  std::map<std::string, Sequence> jobs_;
+  std::map<std::string, std::vector<bool>> covered_;  ///< by "tenant/resource": the n that were published
+  std::set<std::uint64_t> answers_;                   ///< transactions that answer a command that came twice
+  std::size_t records_ = 0;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace stsync::simulation

@@ -1,0 +1,174 @@
+#include "simulation/world.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace stsync::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int kPartitions = 4;
+constexpr int kRecordPartitions = 3;
+const std::vector<std::string> kResources{"jpm.jobs", "crm.customers"};
+
+config::Config make_config(const Scenario& s) {
+  config::Config c;
+  c.environments["integration"] = {"integration", "https://api.example", "https://auth.example/connect/token", ""};
+  c.kafka.partitions = kPartitions;
+  c.kafka.record_partitions = kRecordPartitions;
+  config::App app;
+  app.name = "acme";
+  app.app_key.value = core::Secret("ak1.secret");
+  for (int i = 1; i <= s.tenants; ++i) {
+    config::Tenant tenant;
+    tenant.id = 1000 + i;
+    tenant.environment = "integration";
+    tenant.client_id.value = core::Secret("id");
+    tenant.client_secret.value = core::Secret("secret");
+    app.tenants.push_back(tenant);
+  }
+  c.apps.push_back(app);
+  return c;
+}
+
+std::uint64_t mix(std::uint64_t hash, std::string_view text) {
+  for (const auto c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return (hash ^ 0xff) * 0x100000001b3ULL;
+}
+
+}  // namespace
+
+/// Reading it takes longer than a run: it is read once.
+const servicetitan::Catalogue& World::catalogue() {
+  static const auto loaded = servicetitan::Catalogue::load("", "").value();
+  return loaded;
+}
+
+World::World(const Scenario& scenario)
+    : s_(scenario),
+      rng_(scenario.seed),
+      config_(make_config(scenario)),
+      cluster_(loop_.get_executor(), clock_, rng_, config_.kafka.topics.commands, kPartitions),
+      vendor_(clock_, rng_),
+      statuses_(cluster_.broker, config_.kafka.topics.status),
+      tasks_(loop_.get_executor(), clock_) {
+  const auto& t = config_.kafka.topics;
+  cluster_.broker.create_topic(t.journal, kPartitions);
+  for (const auto& topic : {t.status, t.usage, t.dlq}) cluster_.broker.create_topic(topic, kRecordPartitions);
+  for (const auto& resource : kResources) cluster_.broker.create_topic("st." + resource, kRecordPartitions);
+  cluster_.broker.stamp = [this] { return clock_.wall_now().time_since_epoch().count(); };
+  cluster_.broker.on_change = [this](const std::string& topic) {
+    if (topic != config_.kafka.topics.commands) return;
+    for (auto* fetcher : cluster_.fetchers) fetcher->notify();
+  };
+  cluster_.bugs = s_.bugs;
+  for (const auto& tenant : config_.apps[0].tenants) {
+    vendor_.grow(tenant.id, "jpm/jobs", static_cast<int>(rng_.between(0, 400)));
+    vendor_.grow(tenant.id, "crm/customers", static_cast<int>(rng_.between(80, 300)));
+  }
+  slots_.resize(static_cast<std::size_t>(s_.workers));
+  clock_.run_for(1h);  // a clock at zero would stand for "just heard of"
+}
+
+World::~World() = default;
+
+core::Duration World::between(core::Duration low, core::Duration high) {
+  return low + std::chrono::duration_cast<core::Duration>((high - low) * rng_.unit());
+}
+std::int64_t World::some_tenant() { return 1000 + static_cast<std::int64_t>(rng_.between(1, static_cast<std::uint64_t>(s_.tenants))); }
+std::string World::some_resource() { return kResources[rng_.between(0, kResources.size() - 1)]; }
+
+boost::asio::awaitable<void> World::broker_time() {
+  while (!over_) {
+    cluster_.broker.tick(clock_.now());
+    co_await clock_.sleep_for(1s);
+  }
+}
+
+Report World::play() {
+  const auto start = clock_.now();
+  tasks_.spawn("broker", broker_time());
+  while (clock_.now() - start < s_.length) {
+    keep_workers_up();
+    something_happens();
+    clock_.run_for(between(50ms, 5s));
+  }
+  calm_down();
+  wait_for([this] { return all_ended(); }, 6h, "commands to end");
+  // What changed last is read by everybody's last job.
+  for (const auto& tenant : config_.apps[0].tenants)
+    for (const auto& resource : kResources) {
+      auto c = command_for(tenant.id);
+      c.mutable_sync()->set_resource(resource);
+      send(c);
+    }
+  wait_for([this] { return all_ended(); }, 6h, "the last commands to end");
+  finish();
+  report_.virtual_time = clock_.now() - start;
+  return std::move(report_);
+}
+
+bool World::all_ended() {
+  keep_workers_up();
+  statuses_.read_on();
+  return std::all_of(sent_.begin(), sent_.end(), [this](const auto& c) { return statuses_.ended(job_name(c)); });
+}
+
+/// Looks every few seconds of virtual time.
+bool World::wait_for(const std::function<bool()>& done, core::Duration limit, const char* what) {
+  const auto end = clock_.now() + limit;
+  while (clock_.now() < end) {
+    if (done()) return true;
+    clock_.run_for(3s);
+  }
+  report_.problems.push_back(fmt::format("stuck: waiting for {}", what));
+  return false;
+}
+
+void World::finish() {
+  for (auto& slot : slots_)
+    if (slot.worker) slot.worker->stop();
+  for (auto& worker : gone_) worker->stop();
+  wait_for(
+      [this] {
+        const auto ended = [](const auto& w) { return !w || w->ended(); };
+        return std::all_of(slots_.begin(), slots_.end(), [&](const auto& s) { return ended(s.worker); }) &&
+               std::all_of(gone_.begin(), gone_.end(), ended);
+      },
+      30min, "workers to end");
+  over_ = true;
+  tasks_.spawn("settle", cluster_.network.settle());
+  clock_.run_for(10min);
+  statuses_.read_on();
+  Checker checker(cluster_, vendor_, config_, statuses_, sent_);
+  for (auto& problem : checker.check()) report_.problems.push_back(std::move(problem));
+  report_.commands = sent_.size();
+  report_.records = checker.records();
+  report_.transactions = cluster_.batches.size();
+  report_.calls = vendor_.calls;
+  for (const auto& [number, batch] : cluster_.batches) {
+    report_.doubts += batch.told == kafka::Outcome::doubt ? 1 : 0;
+    report_.aborts += batch.told == kafka::Outcome::aborted ? 1 : 0;
+  }
+  report_.fingerprint = fingerprint();
+  gone_.clear();
+  slots_.clear();
+}
+
+std::uint64_t World::fingerprint() const {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const auto& topic : cluster_.broker.topics())
+    for (int p = 0; p < cluster_.broker.partitions(topic); ++p)
+      for (const auto& e : cluster_.broker.log(topic, p).entries()) {
+        hash = mix(mix(mix(hash, e.key), e.value.value_or("")), std::to_string(e.timestamp_ms));
+        hash = (hash ^ (static_cast<std::uint64_t>(e.fate) + e.ended)) * 0x100000001b3ULL;
+      }
+  return hash;
+}
+
+Report play(const Scenario& scenario) { return World(scenario).play(); }
+
+}  // namespace stsync::simulation

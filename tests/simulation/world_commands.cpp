@@ -1,0 +1,73 @@
+// The people who send commands.
+#include <fmt/format.h>
+
+#include "codec/wire.hpp"
+#include "kafka/client.hpp"
+#include "simulation/world.hpp"
+#include "sync/names.hpp"
+
+namespace stsync::simulation {
+
+v1::Command World::command_for(std::int64_t tenant) {
+  v1::Command c;
+  c.set_id(fmt::format("c{}", sent_.size()));
+  c.set_app("acme");
+  c.set_tenant(tenant);
+  return c;
+}
+
+void World::send(const v1::Command& command, bool wrong_place) {
+  Entry entry;
+  entry.key = sync::tenant_key(command.app(), command.tenant());
+  entry.value = codec::to_json(command);
+  const auto& topic = config_.kafka.topics.commands;
+  const auto count = cluster_.broker.partitions(topic);
+  const auto right = kafka::partition_for(entry.key, count);
+  cluster_.broker.append(topic, wrong_place ? (right + 1) % count : right, std::move(entry));
+  sent_.push_back(command);
+}
+
+void World::send_some_command() {
+  if (chance(0.3)) vendor_.grow(some_tenant(), chance(0.5) ? "jpm/jobs" : "crm/customers", static_cast<int>(rng_.between(1, 60)));
+  if (s_.controls && !sent_.empty() && chance(0.35)) return chance(0.3) ? send_again() : send_control();
+  send_sync(chance(0.5) ? v1::incremental : chance(0.6) ? v1::full : v1::ids);
+}
+
+void World::send_sync(v1::Mode mode) {
+  auto c = command_for(some_tenant());
+  auto& sync = *c.mutable_sync();
+  sync.set_mode(mode);
+  sync.set_resource(mode == v1::ids ? "crm.customers" : some_resource());
+  if (mode == v1::ids) {
+    const auto first = rng_.between(0, 40);
+    for (auto i = rng_.between(1, 30); i > 0; --i) sync.add_ids(std::to_string(VendorModel::id_of(static_cast<std::int64_t>(first + i))));
+  }
+  send(c, s_.controls && chance(0.1));
+}
+
+/// Of one job, of a resource, or of a whole tenant.
+void World::send_control() {
+  const auto& other = sent_[rng_.between(sent_.size() - std::min<std::size_t>(sent_.size(), 6), sent_.size() - 1)];
+  auto c = command_for(other.tenant());
+  const auto address = [&](auto& action) {
+    if (chance(0.7)) return action.set_job(other.id());
+    if (chance(0.5)) action.set_resource(some_resource());
+  };
+  if (chance(0.4))
+    address(*c.mutable_cancel());
+  else if (chance(0.6))
+    address(*c.mutable_pause());
+  else
+    address(*c.mutable_resume());
+  send(c);
+}
+
+/// The same command once more, or another one with its id.
+void World::send_again() {
+  auto c = sent_[rng_.between(0, sent_.size() - 1)];
+  if (chance(0.2) && c.has_sync()) c.mutable_sync()->set_resource(c.sync().resource() == "jpm.jobs" ? "crm.customers" : "jpm.jobs");
+  send(c);
+  sent_.pop_back();  // one command, however often it was sent
+}
+
+}  // namespace stsync::simulation

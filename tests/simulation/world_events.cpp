@@ -1,0 +1,152 @@
+// What goes wrong, and who puts it right.
+#include "simulation/world.hpp"
+
+namespace stsync::simulation {
+
+using namespace std::chrono_literals;
+
+Scenario Scenario::calm(std::uint64_t seed) {
+  Scenario s;
+  s.seed = seed;
+  return s;
+}
+
+/// Faults in random sets, so that there are runs with one kind only, with all of them and with none.
+Scenario Scenario::of(std::uint64_t seed) {
+  core::Rng rng(seed * 2654435761U + 17);
+  const auto coin = [&rng] { return rng.between(0, 1) == 1; };
+  Scenario s;
+  s.seed = seed;
+  s.workers = static_cast<int>(rng.between(1, 3));
+  s.tenants = static_cast<int>(rng.between(1, 4));
+  s.length = std::chrono::seconds(rng.between(60, 400));
+  s.static_ids = coin();
+  s.stops = coin();
+  s.kills = coin();
+  s.freezes = coin();
+  s.isolations = coin();
+  s.broker = coin();
+  s.vendor = coin();
+  s.controls = coin();
+  return s;
+}
+
+void World::something_happens() {
+  if (chance(0.35)) send_some_command();
+  if (chance(0.08)) disturb_worker();
+  if (s_.broker && chance(0.05)) disturb_broker();
+  if (s_.vendor && chance(0.05)) disturb_vendor();
+}
+
+void World::replace(Slot& slot, core::Duration pause) {
+  gone_.push_back(std::move(slot.worker));
+  slot.start_at = clock_.now() + pause;
+}
+
+void World::disturb_worker() {
+  auto& slot = slots_[rng_.between(0, slots_.size() - 1)];
+  if (!slot.worker || slot.worker->stopping() || slot.worker->frozen()) return;
+  switch (rng_.between(0, 3)) {
+    case 0:
+      if (s_.stops) slot.worker->stop();
+      return;
+    case 1:
+      if (!s_.kills) return;
+      ++report_.kills;
+      slot.worker->kill();
+      return replace(slot, between(100ms, chance(0.3) ? 100s : 10s));
+    case 2:
+      if (!s_.freezes) return;
+      ++report_.freezes;
+      slot.worker->freeze();
+      slot.thaw_at = clock_.now() + between(1s, chance(0.5) ? 120s : 20s);
+      // Somebody thinks it is dead and starts another one.
+      if (chance(0.3)) replace(slot, between(0s, 30s));
+      return;
+    default:
+      if (s_.isolations) slot.worker->isolate(clock_.now() + between(1s, chance(0.5) ? 150s : 20s));
+  }
+}
+
+void World::disturb_broker() {
+  auto& t = cluster_.network.trouble;
+  switch (rng_.between(0, 6)) {
+    case 0:
+      t.lost = rng_.unit() * 0.1;
+      break;
+    case 1:
+      t.answer_lost = rng_.unit() * 0.1;
+      break;
+    case 2:
+      t.late = rng_.unit();
+      break;
+    case 3:
+      t.aborted = rng_.unit() * 0.1;
+      break;
+    case 4:
+      t.refused = rng_.unit() * 0.3;
+      break;
+    case 5:
+      t.slowest = between(1ms, chance(0.2) ? 3s : 100ms);
+      break;
+    default:
+      t.away_until = clock_.now() + between(500ms, chance(0.3) ? 150s : 15s);
+  }
+}
+
+void World::disturb_vendor() {
+  auto& h = vendor_.habits;
+  switch (rng_.between(0, 3)) {
+    case 0:
+      h.refuses = rng_.unit() * 0.1;
+      break;
+    case 1:
+      h.fails = rng_.unit() * 0.1;
+      break;
+    case 2:
+      h.breaks = rng_.unit() * 0.1;
+      break;
+    default:
+      h.slowest = between(5ms, 8s);
+  }
+}
+
+/// Whoever has ended is started again after a while; whoever is frozen goes on when its time has come.
+void World::keep_workers_up() {
+  for (auto& slot : slots_) {
+    if (slot.worker && slot.worker->ended()) replace(slot, between(100ms, 15s));
+    if (slot.worker && slot.worker->frozen() && clock_.now() >= slot.thaw_at) slot.worker->thaw();
+    if (slot.worker || clock_.now() < slot.start_at) continue;
+    const auto number = static_cast<std::size_t>(&slot - slots_.data());
+    slot.worker = std::make_unique<SimWorker>(cluster_, vendor_, config_, catalogue(), s_.static_ids ? "w-" + std::to_string(number) : "",
+                                              rng_.next());
+    slot.worker->start(tasks_);
+  }
+  std::erase_if(gone_, [](const auto& worker) { return worker->ended(); });
+  for (auto& worker : gone_)
+    if (worker->frozen() && chance(0.05)) worker->thaw();
+}
+
+/// All faults end; whoever is paused goes on.
+void World::calm_down() {
+  cluster_.network.trouble = {};
+  vendor_.habits = {};
+  for (auto& slot : slots_)
+    if (slot.worker) {
+      slot.worker->isolate({});
+      slot.worker->thaw();
+    }
+  for (auto& worker : gone_) {
+    worker->isolate({});
+    worker->thaw();
+  }
+  if (!s_.controls) return;
+  clock_.run_for(5min);
+  for (const auto& tenant : config_.apps[0].tenants) {
+    auto c = command_for(tenant.id);
+    c.mutable_resume();
+    send(c);
+  }
+}
+
+}  // namespace stsync::simulation
