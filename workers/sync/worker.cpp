@@ -65,8 +65,8 @@ boost::asio::awaitable<Result<void>> Worker::run(core::StopToken stop) {
   tasks_.spawn("drain watch", drain_watch(fatal_.token()));
   while (!fatal_.stop_requested()) {
     co_await consumer_->run(membership_.token(), config_.worker.drain_timeout);
+    co_await closings_.join();  // lanes that are on their way out already: two that wait for them would wake each other for ever
     co_await close_lanes();
-    co_await closings_.join();
     if (fatal_.stop_requested()) break;
     membership_ = core::StopSource();
     if (auto ok = make_consumer(); !ok) {
