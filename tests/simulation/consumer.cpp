@@ -104,8 +104,7 @@ awaitable<void> SimConsumer::beat(core::StopToken stop, core::Duration close_tim
 
 /// Until the owner has ended its work; a membership that is not lost is kept alive meanwhile.
 awaitable<void> SimConsumer::give_back(bool lost, core::StopToken stop, core::Duration close_timeout) {
-  revoking_ = true;
-  listener_.revoked(lost);
+  if (!std::exchange(revoking_, true)) listener_.revoked(lost);
   auto deadline = core::TimePoint::max();
   while (revoking_ && !port_.dead() && now() < deadline) {
     if (stop.stop_requested() && deadline == core::TimePoint::max()) deadline = now() + close_timeout;
