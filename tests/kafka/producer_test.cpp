@@ -103,6 +103,18 @@ TEST_F(Transactions, WhoseEndHadToBeSentTwiceAreInDoubt) {
   }
 }
 
+TEST_F(Transactions, WhoseAbortHadToBeSentTwiceAreInDoubt) {
+  // The first copy may still be under way and would abort what the producer has written of the next transaction.
+  for (const auto error : {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS}) {
+    producer = make();
+    ASSERT_TRUE(producer->init(30s));
+    broker.refuse(Broker::txn_offset_commit, {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED});
+    broker.refuse(Broker::end_txn, {error});
+    const auto report = producer->commit(batch({"a"}, 1), member);
+    EXPECT_EQ(report.outcome, Outcome::doubt) << rd_kafka_err2name(error) << " " << report.error.message();
+  }
+}
+
 TEST_F(Transactions, FencedAtTheirEndAreFenced) {
   for (const auto error : {RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH}) {
     producer = make();

@@ -154,6 +154,7 @@ class Transactional final : public TransactionalProducer {
     const auto start = Clock::now();
     deadline_ = start + options_.transaction_timeout;
     watch_.first_failure = 0;
+    watch_.end_txn_sent = 0;
     auto report = transaction(batch, group);
     report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
     return report;
@@ -238,11 +239,14 @@ class Transactional final : public TransactionalProducer {
     return {Outcome::committed, Error(ErrorKind::internal, ""), {}};
   }
 
+  /// An abort, too, is believed only when one EndTxn was sent: a second copy could abort what the producer commits next, or the
+  /// first half of it.
   CommitReport abort(Error why) {
     const auto outcome = why.kind() == ErrorKind::fenced ? Outcome::fenced : Outcome::aborted;
     for (;;) {
       const ErrorHandle error(rd_kafka_abort_transaction(client_.get(), -1));
-      if (!error) return {outcome, std::move(why), {}};
+      const bool sent_again = watch_.end_txn_sent > 1 && outcome == Outcome::aborted;
+      if (!error) return {sent_again ? Outcome::doubt : outcome, std::move(why), {}};
       if (rd_kafka_error_is_retriable(error.get()) && Clock::now() < deadline_) continue;
       // The transaction dies with the producer: the successor's init aborts it.
       return {outcome == Outcome::fenced ? Outcome::fenced : Outcome::doubt, std::move(why), {}};
