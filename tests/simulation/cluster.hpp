@@ -1,9 +1,9 @@
 #pragma once
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 
 #include "core/clock.hpp"
 #include "core/rng.hpp"
@@ -15,10 +15,11 @@ namespace stsync::simulation {
 
 /// Mistakes that a worker's client could make, to see that the checks find them.
 struct Bugs {
-  bool offset_outside = false;   ///< the offset is committed before its transaction, by itself
+  bool offset_outside = false;     ///< the offset is committed before its transaction, by itself
   bool journal_to_stable = false;  ///< the journal is read to the last stable offset, before the predecessor is fenced
-  bool repeat_in_doubt = false;  ///< a commit without an answer counts as aborted: it is done again
-  bool trust_late_end = false;   ///< a producer goes on although an EndTxn of it may still be on its way
+  bool repeat_in_doubt = false;    ///< a commit without an answer counts as aborted: it is done again
+  bool trust_late_commit = false;  ///< a producer goes on although a copy of its EndTxn may still be on its way
+  bool trust_late_abort = false;   ///< the same after an abort
 };
 
 /// What was told of a commit() and how much was in it. For the checks.
@@ -30,7 +31,11 @@ struct BatchRecord {
 /// What the workers of a world share.
 struct SimCluster {
   SimCluster(boost::asio::any_io_executor executor, core::Clock& world, core::Rng& random, std::string commands, int partitions)
-      : loop(std::move(executor)), clock(world), rng(random), broker(std::move(commands), partitions), network(loop, world, random) {}
+      : loop(std::move(executor)),
+        clock(world),
+        rng(random),
+        broker(std::move(commands), partitions),
+        network(loop, world, random) {}
 
   boost::asio::any_io_executor loop;
   core::Clock& clock;
@@ -39,7 +44,7 @@ struct SimCluster {
   Network network;
   Bugs bugs;
   std::map<std::uint64_t, BatchRecord> batches;  ///< by number, from 1
-  std::set<core::Signal*> fetchers;              ///< told when a partition has changed
+  std::list<core::Signal*> fetchers;             ///< told when a partition has changed; a list, so that a seed replays
 };
 
 /// One worker's way into it.
@@ -50,7 +55,8 @@ struct Port {
 
   /// One try. Nothing: no answer.
   template <class F>
-  boost::asio::awaitable<std::optional<std::invoke_result_t<F&>>> ask(F carry_out, core::Duration timeout = std::chrono::seconds(10),
+  boost::asio::awaitable<std::optional<std::invoke_result_t<F&>>> ask(F carry_out,
+                                                                      core::Duration timeout = std::chrono::seconds(10),
                                                                       bool may_be_late = false) const {
     return cluster.network.ask(link, clock, timeout, std::move(carry_out), may_be_late);
   }

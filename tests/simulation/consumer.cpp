@@ -22,10 +22,10 @@ SimConsumer::SimConsumer(Port port, kafka::GroupOptions options, kafka::GroupLis
       wake_(port_.clock.make_signal()),
       changed_(port_.clock.make_signal()),
       tasks_(port_.cluster.loop, port_.clock) {
-  port_.cluster.fetchers.insert(changed_.get());
+  port_.cluster.fetchers.push_back(changed_.get());
 }
 
-SimConsumer::~SimConsumer() { port_.cluster.fetchers.erase(changed_.get()); }
+SimConsumer::~SimConsumer() { port_.cluster.fetchers.remove(changed_.get()); }
 
 std::unique_ptr<kafka::LaneClient> SimConsumer::lane_client(kafka::TransactionalOptions options) {
   return std::make_unique<SimLaneClient>(port_, std::move(options), *this);
@@ -95,8 +95,8 @@ awaitable<std::optional<Code>> SimConsumer::heartbeat() {
 awaitable<void> SimConsumer::beat(core::StopToken stop, core::Duration close_timeout) {
   const auto code = co_await heartbeat();
   if (code == Code::fenced_instance) co_return fence();
-  const bool lost = code ? *code == Code::unknown_member || *code == Code::illegal_generation
-                         : now() - heard_ > options_.session_timeout;
+  const bool lost =
+      code ? *code == Code::unknown_member || *code == Code::illegal_generation : now() - heard_ > options_.session_timeout;
   if (!lost && code != Code::rebalance) co_return;
   if (lost && code != Code::illegal_generation) who_.member.clear();
   co_await give_back(lost, stop, close_timeout);

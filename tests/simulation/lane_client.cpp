@@ -76,17 +76,16 @@ awaitable<std::optional<std::invoke_result_t<F&>>> SimLaneClient::insist(F carry
 awaitable<Result<void>> SimLaneClient::init(milliseconds timeout) {
   deadline_ = now() + timeout;
   if (port_.cluster.rng.unit() < port_.cluster.network.trouble.refused) co_return core::fail(no_answer("init_transactions"));
-  if (port_.cluster.bugs.journal_to_stable) co_return Result<void>();  // only when the first transaction begins
+  if (port_.cluster.bugs.journal_to_stable) co_return Result<void>();  // only when there is something to commit
   co_return co_await fence();
 }
 
 awaitable<Result<void>> SimLaneClient::fence() {
   auto& broker = port_.cluster.broker;
-  const auto id = co_await insist(
-      [&broker, &clock = port_.cluster.clock, name = options_.transactional_id, timeout = options_.transaction_timeout] {
-        return broker.init_producer(name, timeout, clock.now());
-      },
-      deadline_, true);
+  const auto id =
+      co_await insist([&broker, &clock = port_.cluster.clock, name = options_.transactional_id,
+                       timeout = options_.transaction_timeout] { return broker.init_producer(name, timeout, clock.now()); },
+                      deadline_, true);
   if (!id) co_return core::fail(no_answer("init_transactions"));
   producer_ = *id;
   co_return Result<void>();
@@ -155,9 +154,10 @@ awaitable<Result<std::optional<std::int64_t>>> SimLaneClient::committed(millisec
 
 awaitable<Result<std::pair<std::int64_t, std::int64_t>>> SimLaneClient::watermarks(milliseconds timeout) {
   auto& cluster = port_.cluster;
-  const auto end = co_await insist([&cluster, topic = options_.commands_topic,
-                                    partition = options_.partition] { return cluster.broker.log(topic, partition).high_watermark(); },
-                                   now() + timeout);
+  const auto end =
+      co_await insist([&cluster, topic = options_.commands_topic,
+                       partition = options_.partition] { return cluster.broker.log(topic, partition).high_watermark(); },
+                      now() + timeout);
   if (!end) co_return core::fail(no_answer("offsets of " + options_.commands_topic));
   co_return std::pair<std::int64_t, std::int64_t>(0, *end);
 }
@@ -172,6 +172,9 @@ awaitable<Result<void>> SimLaneClient::seek(std::int64_t offset) {
 awaitable<CommitReport> SimLaneClient::commit(kafka::Batch batch) {
   const auto start = now();
   deadline_ = start + options_.transaction_timeout;
+  const bool only_offset = batch.runs.empty() && batch.messages.empty();
+  if (port_.cluster.bugs.journal_to_stable && producer_.id < 0 && only_offset)
+    co_return CommitReport{Outcome::committed, Error(ErrorKind::internal, ""), {}};
   if (producer_.id < 0)
     if (auto ok = co_await fence(); !ok) co_return unclear(ok.error());
   auto& batches = port_.cluster.batches;
@@ -253,12 +256,11 @@ awaitable<std::optional<CommitReport>> SimLaneClient::send_offset(std::int64_t o
         deadline_);
     co_return std::nullopt;
   }
-  const auto code = co_await insist(
-      [&cluster = port_.cluster, id = options_.transactional_id, who = producer_, member = member_.identity(),
-       partition = options_.partition, offset] {
-        return cluster.broker.commit_offset(id, who, member, partition, offset, cluster.clock.now());
-      },
-      deadline_);
+  const auto code =
+      co_await insist([&cluster = port_.cluster, id = options_.transactional_id, who = producer_, member = member_.identity(),
+                       partition = options_.partition,
+                       offset] { return cluster.broker.commit_offset(id, who, member, partition, offset, cluster.clock.now()); },
+                      deadline_);
   opened_ = opened_ || !code || *code == Code::ok;
   if (!code) co_return co_await abort(no_answer("send_offsets_to_transaction"));
   if (*code == Code::ok) co_return std::nullopt;
@@ -269,11 +271,9 @@ awaitable<std::optional<CommitReport>> SimLaneClient::send_offset(std::int64_t o
 }
 
 awaitable<std::optional<Code>> SimLaneClient::end_transaction(bool commit) {
-  return insist(
-      [&cluster = port_.cluster, id = options_.transactional_id, who = producer_, commit] {
-        return cluster.broker.end_transaction(id, who, commit, cluster.clock.now());
-      },
-      deadline_, true, &ends_sent_);
+  return insist([&cluster = port_.cluster, id = options_.transactional_id, who = producer_,
+                 commit] { return cluster.broker.end_transaction(id, who, commit, cluster.clock.now()); },
+                deadline_, true, &ends_sent_);
 }
 
 /// As the real producer: a commit is believed only when one EndTxn was sent and answered in time.
@@ -289,7 +289,7 @@ awaitable<CommitReport> SimLaneClient::end() {
   const CommitReport committed{Outcome::committed, Error(ErrorKind::internal, ""), {}};
   if (ends_sent_ != 1 && port_.cluster.bugs.repeat_in_doubt)
     co_return CommitReport{Outcome::aborted, no_answer("commit_transaction"), {}};
-  if (port_.cluster.bugs.trust_late_end) co_return committed;
+  if (port_.cluster.bugs.trust_late_commit) co_return committed;
   if (ends_sent_ != 1) co_return in_doubt(fmt::format("EndTxn was sent {} times", ends_sent_));
   if (now() - start > kRequestTimeout) co_return in_doubt("the commit outlived the request timeout");
   co_return committed;
@@ -299,7 +299,9 @@ awaitable<CommitReport> SimLaneClient::abort(Error why) {
   const auto outcome = why.kind() == ErrorKind::fenced ? Outcome::fenced : Outcome::aborted;
   if (!opened_) co_return CommitReport{outcome, std::move(why), {}};  // the broker knows of nothing that could be aborted
   const auto code = co_await end_transaction(false);
-  if (code == Code::ok) co_return CommitReport{outcome, std::move(why), {}};
+  // A second copy of EndTxn that is still on its way could end what the producer does next.
+  const bool sent_again = ends_sent_ > 1 && outcome == Outcome::aborted && !port_.cluster.bugs.trust_late_abort;
+  if (code == Code::ok) co_return CommitReport{sent_again ? Outcome::doubt : outcome, std::move(why), {}};
   broken_ = true;
   co_return CommitReport{outcome == Outcome::fenced ? Outcome::fenced : Outcome::doubt, std::move(why), {}};
 }

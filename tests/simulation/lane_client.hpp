@@ -28,7 +28,8 @@ class SimLaneClient final : public kafka::LaneClient {
   boost::asio::awaitable<core::Result<void>> read_to_end(std::string topic, std::chrono::milliseconds timeout,
                                                          std::function<void(const kafka::Message&)> each) override;
   boost::asio::awaitable<core::Result<std::optional<std::int64_t>>> committed(std::chrono::milliseconds timeout) override;
-  boost::asio::awaitable<core::Result<std::pair<std::int64_t, std::int64_t>>> watermarks(std::chrono::milliseconds timeout) override;
+  boost::asio::awaitable<core::Result<std::pair<std::int64_t, std::int64_t>>> watermarks(
+      std::chrono::milliseconds timeout) override;
   boost::asio::awaitable<core::Result<void>> seek(std::int64_t offset) override;
   boost::asio::awaitable<kafka::CommitReport> commit(kafka::Batch batch) override;
   boost::asio::awaitable<void> close() override { co_return; }

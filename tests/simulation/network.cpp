@@ -11,7 +11,8 @@ Network::Plan Network::plan_flight(bool may_be_late) {
   p.answered = rng_.unit() >= trouble.answer_lost;
   p.resets = rng_.unit() < 0.5;
   p.outlives_death = rng_.unit() < 0.5;
-  if (!p.arrives && may_be_late && rng_.unit() < trouble.late) p.late = std::chrono::milliseconds(1) + some(std::chrono::seconds(60));
+  if (!p.arrives && may_be_late && rng_.unit() < trouble.late)
+    p.late = std::chrono::milliseconds(1) + some(std::chrono::seconds(60));
   return p;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
+#include <list>
 #include <memory>
 #include <optional>
-#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -13,11 +13,11 @@ namespace stsync::simulation {
 
 /// What goes wrong between workers and the broker. Probabilities of one request.
 struct Trouble {
-  double lost = 0;           ///< it never arrives
-  double answer_lost = 0;    ///< it is carried out, and nobody hears of it
-  double late = 0;           ///< a lost EndTxn or InitProducerId is no more than late: it arrives within a minute
-  double aborted = 0;        ///< of a transaction: the broker finds a reason to abort it
-  double refused = 0;        ///< of a request outside of transactions: not now
+  double lost = 0;         ///< it never arrives
+  double answer_lost = 0;  ///< it is carried out, and nobody hears of it
+  double late = 0;         ///< a lost EndTxn or InitProducerId is no more than late: it arrives within a minute
+  double aborted = 0;      ///< of a transaction: the broker finds a reason to abort it
+  double refused = 0;      ///< of a request outside of transactions: not now
   core::Duration slowest = std::chrono::milliseconds(20);  ///< one way
   core::TimePoint away_until{};                            ///< nobody answers, connections are refused
 };
@@ -26,7 +26,7 @@ struct Trouble {
 struct Link {
   bool dead = false;             ///< its worker was killed
   core::TimePoint away_until{};  ///< it alone cannot reach the broker
-  std::set<core::Signal*> waiting{};
+  std::list<core::Signal*> waiting{};
 
   void cut() {
     dead = true;
@@ -37,7 +37,8 @@ struct Link {
 /// Requests on their way. What was sent goes on without its sender. Loop thread only.
 class Network {
  public:
-  Network(boost::asio::any_io_executor loop, core::Clock& world, core::Rng& rng) : clock_(world), rng_(rng), flights_(loop, world) {}
+  Network(boost::asio::any_io_executor loop, core::Clock& world, core::Rng& rng)
+      : clock_(world), rng_(rng), flights_(loop, world) {}
 
   Trouble trouble;
 
@@ -45,7 +46,8 @@ class Network {
   /// connection that broke. `own`: the clock of the sender.
   template <class F>
   boost::asio::awaitable<std::optional<std::invoke_result_t<F&>>> ask(std::shared_ptr<Link> link, core::Clock& own,
-                                                                      core::Duration timeout, F carry_out, bool may_be_late = false) {
+                                                                      core::Duration timeout, F carry_out,
+                                                                      bool may_be_late = false) {
     using R = std::invoke_result_t<F&>;
     if (link->dead) co_return std::nullopt;
     if (away(*link)) {
@@ -57,8 +59,9 @@ class Network {
     const auto plan = plan_flight(may_be_late);
     flights_.spawn("request", fly(*this, link, flight, plan, std::move(carry_out)));
     const auto deadline = own.now() + timeout;
-    const auto place = link->waiting.insert(flight->arrived.get()).first;
-    while (!flight->answer && !flight->broken && !link->dead && own.now() < deadline) co_await flight->arrived->wait_until(deadline);
+    const auto place = link->waiting.insert(link->waiting.end(), flight->arrived.get());
+    while (!flight->answer && !flight->broken && !link->dead && own.now() < deadline)
+      co_await flight->arrived->wait_until(deadline);
     link->waiting.erase(place);
     flight->left = true;
     if (link->dead) co_return std::nullopt;

@@ -37,13 +37,15 @@ awaitable<Result<std::map<std::string, kafka::TopicInfo>>> SimSurroundings::desc
 Result<std::unique_ptr<kafka::GroupConsumer>> SimSurroundings::join(kafka::GroupOptions options, kafka::GroupListener& listener) {
   return std::make_unique<SimConsumer>(port_, std::move(options), listener);
 }
-Result<std::unique_ptr<http::Client>> SimSurroundings::client(http::ClientOptions) { return vendor_.client(port_.clock, port_.link); }
+Result<std::unique_ptr<http::Client>> SimSurroundings::client(http::ClientOptions) {
+  return vendor_.client(port_.clock, port_.link);
+}
 Result<std::unique_ptr<http::Server>> SimSurroundings::serve(http::ServerOptions, http::Handler) {
   return std::make_unique<NoServer>();
 }
 
-SimWorker::SimWorker(SimCluster& cluster, VendorModel& vendor, const config::Config& config, const servicetitan::Catalogue& catalogue,
-                     std::string instance_id, std::uint64_t seed)
+SimWorker::SimWorker(SimCluster& cluster, VendorModel& vendor, const config::Config& config,
+                     const servicetitan::Catalogue& catalogue, std::string instance_id, std::uint64_t seed)
     : clock_(cluster.clock),
       rng_(seed),
       surroundings_({cluster, clock_, link_}, vendor),

@@ -52,13 +52,15 @@ Options read(const std::vector<std::string>& args) {
 bool good(const Scenario& scenario, const Report& report) {
   const auto& s = scenario;
   if (report.problems.empty()) return true;
-  std::fprintf(stderr, "%s", fmt::format("seed {}: {} workers{}, {} tenants, faults:{}{}{}{}{}{}{}\n", s.seed, s.workers,
-                                         s.static_ids ? " (static)" : "", s.tenants, s.stops ? " stops" : "", s.kills ? " kills" : "",
-                                         s.freezes ? " freezes" : "", s.isolations ? " isolations" : "", s.broker ? " broker" : "",
-                                         s.vendor ? " vendor" : "", s.controls ? " controls" : "")
-                            .c_str());
+  std::fprintf(stderr, "%s",
+               fmt::format("seed {}: {} workers{}, {} tenants, faults:{}{}{}{}{}{}{}\n", s.seed, s.workers,
+                           s.static_ids ? " (static)" : "", s.tenants, s.stops ? " stops" : "", s.kills ? " kills" : "",
+                           s.freezes ? " freezes" : "", s.isolations ? " isolations" : "", s.broker ? " broker" : "",
+                           s.vendor ? " vendor" : "", s.controls ? " controls" : "")
+                   .c_str());
   constexpr std::size_t kMost = 10;
-  for (std::size_t i = 0; i < std::min(kMost, report.problems.size()); ++i) std::fprintf(stderr, "  %s\n", report.problems[i].c_str());
+  for (std::size_t i = 0; i < std::min(kMost, report.problems.size()); ++i)
+    std::fprintf(stderr, "  %s\n", report.problems[i].c_str());
   if (report.problems.size() > kMost) std::fprintf(stderr, "  and %zu more\n", report.problems.size() - kMost);
   std::fprintf(stderr, "  again: scripts/simulate --seed %llu\n", static_cast<unsigned long long>(s.seed));
   return false;
@@ -89,13 +91,14 @@ int main(int argc, char** argv) {
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   stsync::telemetry::log_shutdown();
-  std::printf("%s", fmt::format(R"({{"seeds":{},"first":{},"failed":[{}],"seconds":{:.1f},"virtual_hours":{:.1f},"commands":{},)"
-                                R"("records":{},"calls":{},"transactions":{},"doubts":{},"aborts":{},"kills":{},"freezes":{},)"
-                                R"("fingerprint":"{:016x}"}})"
-                                "\n",
-                                options.seeds, options.first, failed, took.count(),
-                                std::chrono::duration<double, std::ratio<3600>>(sum.virtual_time).count(), sum.commands, sum.records,
-                                sum.calls, sum.transactions, sum.doubts, sum.aborts, sum.kills, sum.freezes, sum.fingerprint)
-                         .c_str());
+  std::printf("%s",
+              fmt::format(R"({{"seeds":{},"first":{},"failed":[{}],"seconds":{:.1f},"virtual_hours":{:.1f},"commands":{},)"
+                          R"("records":{},"calls":{},"transactions":{},"doubts":{},"aborts":{},"kills":{},"freezes":{},)"
+                          R"("fingerprint":"{:016x}"}})"
+                          "\n",
+                          options.seeds, options.first, failed, took.count(),
+                          std::chrono::duration<double, std::ratio<3600>>(sum.virtual_time).count(), sum.commands, sum.records,
+                          sum.calls, sum.transactions, sum.doubts, sum.aborts, sum.kills, sum.freezes, sum.fingerprint)
+                  .c_str());
   return failed.empty() ? 0 : 1;
 }

@@ -98,8 +98,7 @@ http::Response VendorModel::rows_by_id(std::int64_t tenant, const std::string& r
 
 Result<http::Response> VendorModel::answer(const http::Request& request) {
   if (rng_.unit() < habits.fails) return http::Response{rng_.between(0, 1) == 0 ? 500 : 503, {}, "<html>"};
-  if (rng_.unit() < habits.refuses)
-    return http::Response{429, {{"Retry-After", std::to_string(rng_.between(1, 10))}}, ""};
+  if (rng_.unit() < habits.refuses) return http::Response{429, {{"Retry-After", std::to_string(rng_.between(1, 10))}}, ""};
   if (request.method == "POST") return json(R"({"access_token":"t","expires_in":900,"token_type":"Bearer"})");
   ++calls;
   const auto path = parse_path(request.target);

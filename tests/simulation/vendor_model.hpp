@@ -12,8 +12,8 @@
 
 namespace stsync::simulation {
 
-/// A vendor with export feeds that only grow: each change of a row is a row of its own, `n` counts them. The truth is exact: whoever
-/// reads a feed from the beginning gets n = 0, 1, 2 … up to its end.
+/// A vendor with export feeds that only grow: each change of a row is a row of its own, `n` counts them. The truth is exact:
+/// whoever reads a feed from the beginning gets n = 0, 1, 2 … up to its end.
 class VendorModel {
  public:
   VendorModel(core::Clock& clock, core::Rng& rng) : clock_(clock), rng_(rng) {}

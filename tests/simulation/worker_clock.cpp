@@ -30,9 +30,7 @@ class WorkerClock::FreezableSignal final : public core::Signal {
   bool waited_for_ = false;
 };
 
-std::unique_ptr<core::Signal> WorkerClock::make_signal() {
-  return std::make_unique<FreezableSignal>(world_.make_signal(), state_);
-}
+std::unique_ptr<core::Signal> WorkerClock::make_signal() { return std::make_unique<FreezableSignal>(world_.make_signal(), state_); }
 
 void WorkerClock::thaw() {
   state_->frozen = false;

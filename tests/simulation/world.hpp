@@ -47,6 +47,7 @@ class World {
 
   static const servicetitan::Catalogue& catalogue();
   bool all_ended();
+  Report end_of(core::TimePoint start);
   void finish();
   bool wait_for(const std::function<bool()>& done, core::Duration limit, const char* what);
   std::uint64_t fingerprint() const;
@@ -65,6 +66,7 @@ class World {
   VendorModel vendor_;
   StatusReader statuses_;
   std::vector<v1::Command> sent_;
+  std::set<std::string> misplaced_;  ///< ids of those on the wrong partition
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin
   core::TaskGroup tasks_;

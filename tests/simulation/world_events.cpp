@@ -33,9 +33,9 @@ Scenario Scenario::of(std::uint64_t seed) {
 
 void World::something_happens() {
   if (chance(0.35)) send_some_command();
-  if (chance(0.08)) disturb_worker();
-  if (s_.broker && chance(0.05)) disturb_broker();
-  if (s_.vendor && chance(0.05)) disturb_vendor();
+  if (chance(0.15)) disturb_worker();
+  if (s_.broker && chance(0.12)) disturb_broker();
+  if (s_.vendor && chance(0.08)) disturb_vendor();
 }
 
 void World::replace(Slot& slot, core::Duration pause) {
@@ -70,7 +70,7 @@ void World::disturb_worker() {
 
 void World::disturb_broker() {
   auto& t = cluster_.network.trouble;
-  switch (rng_.between(0, 6)) {
+  switch (rng_.between(0, 7)) {
     case 0:
       t.lost = rng_.unit() * 0.1;
       break;
@@ -88,6 +88,10 @@ void World::disturb_broker() {
       break;
     case 5:
       t.slowest = between(1ms, chance(0.2) ? 3s : 100ms);
+      break;
+    case 6:
+      t.lost = t.answer_lost = t.aborted = 0.1;
+      t.late = 1;
       break;
     default:
       t.away_until = clock_.now() + between(500ms, chance(0.3) ? 150s : 15s);
@@ -118,8 +122,8 @@ void World::keep_workers_up() {
     if (slot.worker && slot.worker->frozen() && clock_.now() >= slot.thaw_at) slot.worker->thaw();
     if (slot.worker || clock_.now() < slot.start_at) continue;
     const auto number = static_cast<std::size_t>(&slot - slots_.data());
-    slot.worker = std::make_unique<SimWorker>(cluster_, vendor_, config_, catalogue(), s_.static_ids ? "w-" + std::to_string(number) : "",
-                                              rng_.next());
+    slot.worker = std::make_unique<SimWorker>(cluster_, vendor_, config_, catalogue(),
+                                              s_.static_ids ? "w-" + std::to_string(number) : "", rng_.next());
     slot.worker->start(tasks_);
   }
   std::erase_if(gone_, [](const auto& worker) { return worker->ended(); });
