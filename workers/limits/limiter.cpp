@@ -63,6 +63,7 @@ boost::asio::awaitable<core::Result<Permit>> Limiter::acquire(Caller caller, cor
   if (caller.resource_per_second > 0)
     one.waiter.resource = &scheduler_.pace_of({caller.app, caller.tenant, caller.resource}, caller.resource_per_second);
   standing_[&one.waiter] = &one;
+  const auto place = line_.insert(line_.end(), &one);
   scheduler_.enter(tenant, one.waiter, clock_.now());
   serve();
   if (!one.waiter.granted) {
@@ -71,6 +72,7 @@ boost::asio::awaitable<core::Result<Permit>> Limiter::acquire(Caller caller, cor
   }
   co_await stand(one, stop);
   standing_.erase(&one.waiter);
+  line_.erase(place);
   if (!one.waiter.granted) {
     scheduler_.leave(one.waiter, clock_.now());
     serve();
@@ -95,8 +97,8 @@ boost::asio::awaitable<void> Limiter::stand(Standing& one, core::StopToken stop)
   }
   if (timekeeper_ == &one) timekeeper_ = nullptr;
   if (timekeeper_ != nullptr) co_return;  // whoever is woken below may have stopped, too, and wakes the next
-  for (const auto& [waiter, other] : standing_)
-    if (other != &one && !waiter->granted) {
+  for (auto* other : line_)
+    if (other != &one && !other->waiter.granted) {
       other->signal->notify();
       break;
     }

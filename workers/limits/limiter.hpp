@@ -1,4 +1,5 @@
 #pragma once
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -111,6 +112,7 @@ class Limiter {
   Scheduler scheduler_;
   std::function<void(const Pace&)> look_ = [](const Pace&) {};
   std::map<const Scheduler::Waiter*, Standing*> standing_;
+  std::list<Standing*> line_;  ///< the same in the order they came: what happens must not hang on addresses
   /// One of those who wait keeps the time for all: it wakes when the next may go, whoever that is.
   Standing* timekeeper_ = nullptr;
   core::TimePoint wakes_at_{};
