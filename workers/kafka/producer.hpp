@@ -39,7 +39,7 @@ enum class Outcome {
   committed,  ///< everything is visible
   aborted,    ///< nothing is, and the producer can go on
   doubt,      ///< unknown: destroy this producer, make a new one, read the journal
-  fenced,     ///< nothing is, and the partition is somebody else's
+  fenced,     ///< the partition is somebody else's; whether anything is visible is for him to learn from the journal
 };
 
 struct CommitReport {
