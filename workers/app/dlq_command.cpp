@@ -13,8 +13,8 @@
 #include "core/text.hpp"
 #include "kafka/admin.hpp"
 #include "kafka/reader.hpp"
+#include "sync/cluster.hpp"
 #include "sync/dead_letter.hpp"
-#include "sync/worker.hpp"
 
 namespace stsync::app {
 namespace {
