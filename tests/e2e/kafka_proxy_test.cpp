@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "kafka/consumer.hpp"
+#include "kafka/group_offsets.hpp"
 #include "kafka/producer.hpp"
 #include "kafka/reader.hpp"
 #include "stage/stage.hpp"
@@ -23,13 +23,8 @@ using namespace std::chrono_literals;
 constexpr const char* kTopic = "st.jpm.jobs";
 
 /// For transactions without offsets.
-class NoGroup final : public kafka::GroupConsumer {
+class NoGroup final : public kafka::GroupOffsets {
  public:
-  boost::asio::awaitable<void> run(core::StopToken, core::Duration) override { co_return; }
-  std::optional<kafka::Message> poll(std::int32_t) override { return std::nullopt; }
-  void complete_revoke() override {}
-  std::int64_t end_offset(std::int32_t) const override { return -1; }
-  core::TimePoint last_heartbeat() const noexcept override { return {}; }
   core::Result<std::optional<std::int64_t>> committed(std::int32_t, std::chrono::milliseconds) const override { return {}; }
   core::Result<std::pair<std::int64_t, std::int64_t>> watermarks(std::int32_t, std::chrono::milliseconds) const override {
     return std::pair<std::int64_t, std::int64_t>();
