@@ -199,8 +199,22 @@ void Checker::check_rows(const std::string& job, const v1::Command& command, con
     before = n;
     if (!by_id) covered[static_cast<std::size_t>(n)] = true;
   }
-  if (by_id && completed && records.size() != static_cast<std::size_t>(command.sync().ids_size()))
-    wrong(fmt::format("job {}: {} ids, {} records", job, command.sync().ids_size(), records.size()));
+  if (const auto ids = wanted_ids(command); by_id && completed && records.size() != ids.size())
+    wrong(fmt::format("job {}: {} ids, {} records", job, ids.size(), records.size()));
+}
+
+/// Of a job: those of its command, and of the commands that were merged into it while it waited.
+std::set<std::string> Checker::wanted_ids(const v1::Command& command) const {
+  std::set<std::string> out(command.sync().ids().begin(), command.sync().ids().end());
+  for (const auto& other : sent_) {
+    const auto told = statuses_.jobs().find(job_name(other));
+    if (other.tenant() != command.tenant() || told == statuses_.jobs().end()) continue;
+    const bool merged = std::any_of(told->second.begin(), told->second.end(), [&](const auto& t) {
+      return t.event.type() == v1::StatusEvent::coalesced && t.event.target() == command.id();
+    });
+    if (merged) out.insert(other.sync().ids().begin(), other.sync().ids().end());
+  }
+  return out;
 }
 
 /// What lies before a cursor was published, by whomever.

@@ -63,6 +63,7 @@ class Checker {
   void read_records(const std::string& topic, const std::string& resource);
   void check_job(const std::string& job, const Sequence& records);
   void check_rows(const std::string& job, const v1::Command& command, const Sequence& records, bool completed);
+  std::set<std::string> wanted_ids(const v1::Command& command) const;
   void check_cursors();
   void check_offsets();
   void wrong(std::string what) { problems_.push_back(std::move(what)); }
