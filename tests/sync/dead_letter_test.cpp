@@ -97,17 +97,23 @@ TEST_F(Replay, OfARecordReadsItByItsId) {
     EXPECT_EQ(command->sync().mode(), v1::ids);
     EXPECT_THAT(command->sync().ids(), ElementsAre("77"));
   }
+  const auto text = replay(letter({"1001:a:b", "{", "st.jpm.jobs", -1, -1, "publish", "too_large", "m", source}));
+  ASSERT_TRUE(text);
+  EXPECT_THAT(text->sync().ids(), ElementsAre("a:b")) << "the whole of it, or another row would be read";
 }
 
 TEST_F(Replay, SaysWhyThereIsNone) {
   const std::string large(600'000, ' ');
   const Headers job{{"st-source", "acme/1001/production/jpm.jobs"}}, gone{{"st-source", "acme/1001/production/no.such"}},
-      snapshot{{"st-source", "acme/1001/production/reporting.reports"}};
+      report{{"st-source", "acme/1001/production/reporting.reports"}},
+      list{{"st-source", "acme/1001/production/accounting.ap-bill-custom-fields"}};
   EXPECT_THAT(refusal(letter({"k", "{\"id\":", "st.commands", 0, 0, "s", "c", "m"})), HasSubstr("no command"));
   EXPECT_THAT(refusal(letter({"k", large, "st.commands", 0, 0, "s", "c", "m"})), HasSubstr("too large"));
   EXPECT_THAT(refusal(letter({"1001:#0af1", "{}", "st.jpm.jobs", 0, 0, "s", "c", "m", job})), HasSubstr("no id"));
   EXPECT_THAT(refusal(letter({"1001:5", "{}", "st.no.such", 0, 0, "s", "c", "m", gone})), HasSubstr("no resource 'no.such'"));
-  EXPECT_THAT(refusal(letter({"1001:5", "{}", "st.x", 0, 0, "s", "c", "m", snapshot})), HasSubstr("ids"));
+  EXPECT_THAT(refusal(letter({"1001:5", "{}", "st.x", 0, 0, "s", "c", "m", list})), HasSubstr("ids"));
+  EXPECT_THAT(refusal(letter({"1001:5", "{}", "st.x", 0, 0, "s", "c", "m", report})), HasSubstr("no id"))
+      << "its key is made of more";
   EXPECT_THAT(refusal(letter({"1001:5", "{}", "st.x", 0, 0, "s", "c", "m"})), HasSubstr("neither"));
   EXPECT_THAT(refusal(letter({"1001:5", "{}", "st.x", 0, 0, "s", "c", "m", {{"st-source", "a/b/c/d"}}})), HasSubstr("neither"));
 }

@@ -48,7 +48,14 @@ core::Result<v1::Command> command_of(const ReadLetter& letter) {
   return command;
 }
 
-/// "acme/1001/integration/jpm.jobs" and the record's key, of which the last part is its id.
+/// The record's key behind the tenant and, in a topic of several resources, the name of its own.
+std::string_view row_key(std::string_view key, std::string_view tenant, std::string_view resource) {
+  for (const auto prefix : {tenant, resource})
+    if (key.starts_with(prefix) && key.substr(prefix.size()).starts_with(':')) key.remove_prefix(prefix.size() + 1);
+  return key;
+}
+
+/// "acme/1001/integration/jpm.jobs" and a key that is the record's id.
 core::Result<v1::Command> read_of(const ReadLetter& letter, const servicetitan::Catalogue& catalogue) {
   std::vector<std::string> parts(1);
   for (const char c : letter.source) {
@@ -59,8 +66,10 @@ core::Result<v1::Command> read_of(const ReadLetter& letter, const servicetitan::
   }
   const auto tenant = parts.size() == 4 ? core::parse_int(parts[1]) : std::nullopt;
   if (!tenant) return core::fail(ErrorKind::bad_data, "it is neither a command nor a record of stsync's");
-  const auto id = letter.key.substr(letter.key.rfind(':') + 1);
-  if (id.empty() || id.starts_with('#') || letter.key.size() >= kKeyBytes)
+  const auto* resource = catalogue.find(parts[3]);
+  if (resource == nullptr) return core::fail(ErrorKind::unknown_resource, fmt::format("there is no resource '{}'", parts[3]));
+  const std::string id(row_key(letter.key, parts[1], parts[3]));
+  if (id.empty() || id.starts_with('#') || letter.key.size() >= kKeyBytes || !resource->key.single_field())
     return core::fail(ErrorKind::bad_data, "the record has no id by which it could be read");
   v1::Command command;
   command.set_app(parts[0]);
@@ -68,8 +77,6 @@ core::Result<v1::Command> read_of(const ReadLetter& letter, const servicetitan::
   command.mutable_sync()->set_resource(parts[3]);
   command.mutable_sync()->set_mode(v1::ids);
   command.mutable_sync()->add_ids(id);
-  const auto* resource = catalogue.find(parts[3]);
-  if (resource == nullptr) return core::fail(ErrorKind::unknown_resource, fmt::format("there is no resource '{}'", parts[3]));
   if (auto ok = servicetitan::check_mode(catalogue, *resource, command.sync()); !ok) return core::fail(ok.error());
   return command;
 }
