@@ -181,6 +181,7 @@ class Life final : public TransactionRunner {
     return job != nullptr && job->phase() == v1::JobState::completed;
   }
   Memory& memory() { return memory_; }
+  Committer& committer() { return committer_; }
   const core::ByteBudget& page_memory() const { return budget_; }
 
   std::function<kafka::CommitReport(const kafka::Batch&)> answer;

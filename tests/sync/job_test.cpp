@@ -255,35 +255,44 @@ TEST(Job, OnceCancelledItStaysCancelled) {
   auto& job = life.start(sync_command());
   w.clock.run_for(100ms);
   job.pause();
-  job.resume();
-  EXPECT_TRUE(job.resumes());
   job.cancel();
-  EXPECT_FALSE(job.resumes());
   job.pause();
-  job.resume();
-  EXPECT_FALSE(job.resumes());
   ASSERT_TRUE(life.run(1s));
   EXPECT_EQ(*life.end, JobEnd::cancelled);
   EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::cancelled);
 }
 
-TEST(Job, ResumedBeforeThePauseTookEffectItAsksToBeStartedAgain) {
-  World w;
-  Life life(w);
-  auto& job = life.start(sync_command());
-  job.resume();
-  EXPECT_FALSE(job.resumes()) << "nobody paused it";
-  w.clock.run_for(100ms);
-  EXPECT_FALSE(job.ending());
-  job.pause();
-  job.resume();
-  job.pause();
-  EXPECT_FALSE(job.resumes()) << "the last word counts";
-  job.resume();
-  ASSERT_TRUE(life.run(1s));
-  EXPECT_EQ(*life.end, JobEnd::paused);
-  EXPECT_TRUE(job.resumes());
-  EXPECT_TRUE(job.ending()) << "what comes now is for the journal, not for the job";
+v1::AskedState asked_for(v1::AskedState::What what, bool withdrawn = false) {
+  v1::AskedState asked;
+  asked.set_what(what);
+  asked.set_withdrawn(withdrawn);
+  return asked;
+}
+
+TEST(Job, WhatWasAskedOfItIsForgottenWithWhatItDid) {
+  struct Case {
+    v1::AskedState asked;
+    JobEnd end;
+    v1::AskedState::What left;
+  };
+  for (const auto& c : {Case{asked_for(v1::AskedState::pause), JobEnd::paused, v1::AskedState::nothing},
+                        Case{asked_for(v1::AskedState::resume), JobEnd::paused, v1::AskedState::resume},
+                        Case{asked_for(v1::AskedState::cancel), JobEnd::cancelled, v1::AskedState::nothing},
+                        Case{asked_for(v1::AskedState::resume, true), JobEnd::finished, v1::AskedState::nothing}}) {
+    World w;
+    Life life(w);
+    auto& job = life.start(sync_command());
+    w.clock.run_for(100ms);
+    Contribution contribution;
+    contribution.journal.push_back(asked_entry(kJob, c.asked));
+    life.committer().submit(std::move(contribution));
+    if (c.end == JobEnd::paused) job.pause();
+    if (c.end == JobEnd::cancelled) job.cancel();
+    ASSERT_TRUE(life.run(5s));
+    EXPECT_EQ(*life.end, c.end);
+    EXPECT_EQ(w.memory().asked(kJob).what(), c.left);
+    EXPECT_FALSE(w.memory().asked(kJob).withdrawn());
+  }
 }
 
 TEST(Job, ItsEndIsSaidAgainUntilItCanBeWritten) {

@@ -9,6 +9,7 @@
 #include "core/text.hpp"
 #include "kafka/client.hpp"
 #include "servicetitan/plan.hpp"
+#include "sync/control.hpp"
 #include "sync/names.hpp"
 
 namespace stsync::sync {
@@ -19,6 +20,8 @@ constexpr std::size_t kMaxIdBytes = 300;
 constexpr std::size_t kMaxPathBytes = 512;
 constexpr int kMaxParameters = 500;
 constexpr std::size_t kMaxNameBytes = 200;
+constexpr std::size_t kMaxStreamBytes = 1024;
+constexpr int kMaxPaused = 1000;
 
 constexpr std::string_view kForwarded = "st-forwarded";
 
@@ -134,7 +137,20 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
   return s.mode() == v1::report ? check_report(c) : std::nullopt;
 }
 
-std::optional<Reject> check_control(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
+/// What is paused is remembered: that must be something that there can be.
+std::optional<Reject> check_pause(const v1::Command& c, const IntakeContext& context) {
+  const auto& resource = c.pause().resource();
+  if (resource.empty()) return std::nullopt;
+  if (resource.size() > kMaxStreamBytes || context.catalogue.find(resource.substr(0, resource.find('/'))) == nullptr)
+    return reject(c, "unknown_resource", fmt::format("'{}' is not a resource", core::printable(resource, 80)));
+  if (context.memory.tenant(tenant_journal_key(c.app(), c.tenant())).paused_resources_size() >= kMaxPaused)
+    return reject(c, "queue_full", fmt::format("{} resources of this tenant are paused already", kMaxPaused));
+  return std::nullopt;
+}
+
+std::optional<Reject> check_control(const v1::Command& c, const IntakeContext& context) {
+  const auto& catalogue = context.catalogue;
+  if (c.has_pause()) return check_pause(c, context);
   if (!c.has_cursor()) return std::nullopt;
   if (catalogue.find(c.cursor().resource()) == nullptr)
     return reject(c, "unknown_resource", fmt::format("'{}' is not a resource", core::printable(c.cursor().resource(), 80)));
@@ -201,7 +217,7 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
     return reject(command, "conflict", "another command with this id was accepted before");
   }
   if (!command.has_sync()) {
-    if (auto bad = check_control(command, context.catalogue)) return *bad;
+    if (auto bad = check_control(command, context)) return *bad;
     return Control{std::move(command), hash};
   }
   if (auto bad = check_sync(command, context.catalogue)) return *bad;
@@ -209,7 +225,8 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
   if (waiting_jobs(command, context.memory) >= context.waiting_of_tenant_limit)
     return reject(command, "queue_full",
                   fmt::format("{} jobs of this tenant are waiting already", context.waiting_of_tenant_limit));
-  return Accept{std::move(command), hash};
+  auto note = pause_over(command, context.memory).value_or("");
+  return Accept{std::move(command), hash, std::move(note)};
 }
 
 }  // namespace stsync::sync

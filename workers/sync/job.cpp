@@ -7,6 +7,7 @@
 
 #include "core/text.hpp"
 #include "servicetitan/classify.hpp"
+#include "sync/control.hpp"
 #include "sync/dead_letter.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
@@ -91,13 +92,11 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
 
 void Job::cancel() {
   asked_ = JobEnd::cancelled;
-  resumes_ = false;
   stop_.request_stop();
 }
 
 void Job::pause() {
   if (!asked_) asked_ = JobEnd::paused;
-  resumes_ = false;
   stop_.request_stop();
 }
 
@@ -259,6 +258,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     step->context.redactor = redactor_;
     auto turn = co_await commit_turn(*page);
     if (!turn) co_return co_await after_pages(turn.error());
+    if (stop_.stop_requested()) co_return co_await after_pages(Error(ErrorKind::cancelled, "stopped"));
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
     submit_page(*page, *step, std::move(memory), std::move(*turn));
     if (step->done) co_return co_await wait_for_room(0);
@@ -354,6 +354,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
   add_stream(c, step.done);
   if (step.done) end_job(state_, v1::JobState::completed, now());
   c.journal.push_back({key_, state_});
+  if (step.done) forget_asked(c.journal, context_.memory, key_, true);
   c.owner = this;
   c.pages = 1;
   c.bytes += 256;

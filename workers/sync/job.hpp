@@ -66,12 +66,9 @@ class Job final : public servicetitan::CallObserver {
   Job(JobContext& context, std::string key, v1::JobState state);
   boost::asio::awaitable<JobEnd> run(core::StopToken lane_stop);
 
-  /// Stops it at the next page. A cancelled job stays cancelled; one that is resumed before it has stopped is to be started again
-  /// when it has (resumes()).
+  /// Stops it at the next page. What cannot be taken back wins: a cancelled job stays cancelled.
   void cancel();
   void pause();
-  void resume() { resumes_ = asked_ == JobEnd::paused; }
-  bool resumes() const noexcept { return resumes_; }
   /// Its last word is said: what is asked now comes too late.
   bool ending() const noexcept { return ending_; }
   const v1::JobState& state() const noexcept { return state_; }
@@ -146,7 +143,6 @@ class Job final : public servicetitan::CallObserver {
   core::StopSource stop_;
   core::StopToken lane_stop_;
   std::optional<JobEnd> asked_;
-  bool resumes_ = false;
   bool ending_ = false;
   std::map<const servicetitan::Endpoint*, servicetitan::PageSizer> sizers_;
   std::size_t largest_page_ = 0;  ///< bytes of memory that it took

@@ -57,14 +57,16 @@ struct Lane::Incarnation final : TransactionRunner {
   boost::asio::awaitable<void> read_commands();
   void take(const kafka::Message& m);
   void control(const Control& control, const Answering& to);
-  std::size_t control_jobs(const v1::Command& command);
-  bool control_cursor(const v1::Command& command, Contribution& c);
+  std::optional<Refusal> control_jobs(const v1::Command& command, Contribution& changes);
+  void control_job(v1::Command::ActionCase action, const std::string& key);
+  std::optional<Refusal> control_cursor(const v1::Command& command, Contribution& changes);
 
   // Jobs.
   void start_jobs();
   bool may_start(const v1::JobState& state) const;
   boost::asio::awaitable<void> run_job(std::string key);
-  void end_waiting(const std::string& key, v1::JobState state, v1::JobState::Phase phase, v1::StatusEvent::Type type);
+  void do_what_is_left();
+  void change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why = {});
 
   boost::asio::awaitable<void> housekeeping();
   void sample_usage();
@@ -238,13 +240,7 @@ boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
     intake_wake->notify();
     tick->notify();
   });
-  for (const auto& key : memory.open_jobs())
-    if (const auto& job = *memory.job(key); job.phase() == v1::JobState::running) {
-      Contribution c;
-      c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::restarted, job, wall())));
-      c.urgent = true;
-      committer.submit(std::move(c));
-    }
+  do_what_is_left();
   tasks.spawn(fmt::format("lane {} commands", lane.partition_), read_commands());
   tasks.spawn(fmt::format("lane {} housekeeping", lane.partition_), housekeeping());
   start_jobs();
@@ -304,63 +300,55 @@ void Lane::Incarnation::take(const kafka::Message& m) {
   say("rejected", answer(r, to));
 }
 
-/// What it changes of a cursor is committed with the answer; jobs tell by themselves what they do.
+/// What it changes of a cursor or a tenant is committed with the answer; jobs tell by themselves what they do.
 void Lane::Incarnation::control(const Control& control, const Answering& to) {
   const auto& command = control.command;
-  Contribution cursor;
-  const bool done = command.has_cursor() ? control_cursor(command, cursor) : control_jobs(command) > 0;
-  auto c = answer(control, to, done);
-  c.journal.insert(c.journal.begin(), cursor.journal.begin(), cursor.journal.end());
-  c.messages.insert(c.messages.begin(), cursor.messages.begin(), cursor.messages.end());
-  ctx.metrics.command(done ? "accepted" : "rejected");
+  Contribution changes;
+  const auto refusal = command.has_cursor() ? control_cursor(command, changes) : control_jobs(command, changes);
+  auto c = answer(control, to, refusal);
+  c.journal.insert(c.journal.begin(), changes.journal.begin(), changes.journal.end());
+  ctx.metrics.command(refusal ? "rejected" : "accepted");
   committer.submit(std::move(c));
 }
 
-/// How many jobs the command meant. Their own events follow when they have stopped.
-std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
-  const auto& [job_id, resource] = command.has_cancel()  ? std::pair(command.cancel().job(), command.cancel().resource())
-                                   : command.has_pause() ? std::pair(command.pause().job(), command.pause().resource())
-                                                         : std::pair(command.resume().job(), command.resume().resource());
-  std::vector<std::pair<std::string, v1::JobState>> meant;
-  for (const auto& key : memory.open_jobs()) {
-    const auto& state = *memory.job(key);
-    const auto& c = state.command();
-    if (c.app() != command.app() || c.tenant() != command.tenant()) continue;
-    if ((!job_id.empty() && c.id() != job_id) ||
-        (!resource.empty() && c.sync().resource() != resource && stream_name(c.sync()) != resource))
-      continue;
-    meant.emplace_back(key, state);
-  }
-  for (const auto& [key, state] : meant) {
-    const auto it = running.find(key);
-    const bool runs = it != running.end() && !it->second->ending();
-    switch (effect_of(command.action_case(), state.phase(), runs)) {
-      case ControlEffect::nothing:
-        break;
-      case ControlEffect::ask_to_cancel:
-        it->second->cancel();
-        break;
-      case ControlEffect::ask_to_pause:
-        it->second->pause();
-        break;
-      case ControlEffect::ask_to_resume:
-        it->second->resume();
-        break;
-      case ControlEffect::cancel:
-        end_waiting(key, state, v1::JobState::cancelled, v1::StatusEvent::cancelled);
-        break;
-      case ControlEffect::pause:
-        end_waiting(key, state, v1::JobState::paused, v1::StatusEvent::paused);
-        break;
-      case ControlEffect::resume:
-        end_waiting(key, state, v1::JobState::waiting, v1::StatusEvent::resumed);
-        break;
-    }
-  }
-  return meant.size();
+/// What a command without a job means is true of jobs to come, too. A job's own events follow when it has stopped.
+std::optional<Refusal> Lane::Incarnation::control_jobs(const v1::Command& command, Contribution& changes) {
+  if (auto refusal = cannot_resume(command, memory)) return refusal;
+  const auto meant = jobs_meant(command, memory);
+  const auto tenant = tenant_after(command, memory);
+  if (meant.empty() && !tenant) return Refusal{"not_found", "there is no such job"};
+  for (const auto& key : meant) control_job(command.action_case(), key);
+  if (tenant) changes.journal.push_back(*tenant);
+  return std::nullopt;
 }
 
-bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution& c) {
+void Lane::Incarnation::control_job(v1::Command::ActionCase action, const std::string& key) {
+  const auto state = *memory.job(key);
+  if (state.phase() == v1::JobState::coalesced) {
+    change(key, v1::StatusEvent::cancelled);
+    const auto target = job_journal_key(state.command().app(), state.command().tenant(), state.target());
+    if (memory.asked(target).withdrawn() && memory.followers(target).empty()) control_job(action, target);
+    return;
+  }
+  const auto it = running.find(key);
+  const bool runs = it != running.end() && !it->second->ending();
+  const auto effect = effect_of(action, {state.phase(), memory.asked(key), runs, !memory.followers(key).empty()});
+  if (effect.event) return change(key, *effect.event);
+  if (!effect.asked) return;
+  Contribution c;
+  c.journal.push_back(asked_entry(key, *effect.asked));
+  c.urgent = true;
+  if (effect.asked->withdrawn() && !memory.asked(key).withdrawn()) {
+    auto event = job_event(v1::StatusEvent::progress, state, wall());
+    event.set_note("cancelled, and goes on for the commands that were merged into it");
+    c.messages.push_back(status_message(topics().status, event));
+  }
+  committer.submit(std::move(c));
+  if (runs && effect.asked->what() == v1::AskedState::cancel) it->second->cancel();
+  if (runs && effect.asked->what() == v1::AskedState::pause) it->second->pause();
+}
+
+std::optional<Refusal> Lane::Incarnation::control_cursor(const v1::Command& command, Contribution& changes) {
   const auto key = stream_journal_key(command.app(), command.tenant(), command.cursor().resource());
   auto stream = memory.stream(key);
   forget_cursor(stream);
@@ -370,24 +358,48 @@ bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution&
       stream.set_token(command.cursor().set());
     } else {
       const auto time = core::parse_utc(command.cursor().set());
-      if (!time) return false;
+      if (!time) return Refusal{"bad_command", "the cursor of a list is a time such as 2026-01-02T03:04:05Z"};
       stream.set_watermark_ms(time->time_since_epoch().count());
     }
   }
   stream.set_updated_ms(wall().time_since_epoch().count());
-  c.journal.push_back({key, stream});
-  return true;
+  changes.journal.push_back({key, stream});
+  return std::nullopt;
 }
 
-/// A job that does not run changes its phase.
-void Lane::Incarnation::end_waiting(const std::string& key, v1::JobState state, v1::JobState::Phase phase,
-                                    v1::StatusEvent::Type type) {
-  terminal(phase) ? end_job(state, phase, wall()) : state.set_phase(phase);
+/// What happens to a job that nobody works on, or to a command that was merged. What was asked of it has happened with that.
+void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why) {
+  auto state = *memory.job(key);
+  const auto phase = after(state.phase(), type);
+  core::check(phase.has_value(), "a job changes along the table of its life");
+  terminal(*phase) ? end_job(state, *phase, wall()) : state.set_phase(*phase);
+  if (why) *state.mutable_failure() = *why;
   Contribution c;
   c.journal.push_back({key, state});
-  c.messages.push_back(status_message(topics().status, job_event(type, state, wall())));
+  forget_asked(c.journal, memory, key, terminal(*phase));
+  auto event = job_event(type, state, wall());
+  if (why) *event.mutable_failure() = *why;
+  c.messages.push_back(status_message(topics().status, event));
   c.urgent = true;
   committer.submit(std::move(c));
+}
+
+/// What an earlier lane heard and did not live to do comes before everything else.
+void Lane::Incarnation::do_what_is_left() {
+  const auto open = memory.open_jobs();
+  for (const auto& key : open) {
+    const auto& job = *memory.job(key);
+    const auto asked = memory.asked(key);
+    const auto event = left_to_do({job.phase(), asked, false, !memory.followers(key).empty()});
+    if (event) {
+      change(key, *event);
+    } else if (begun(job.phase())) {
+      Contribution c;
+      c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::restarted, job, wall())));
+      c.urgent = true;
+      committer.submit(std::move(c));
+    }
+  }
 }
 
 // --- jobs -------------------------------------------------------------------------------------------------------------------
@@ -397,9 +409,8 @@ void Lane::Incarnation::start_jobs() {
   if (stop.stop_requested()) return;
   std::vector<std::pair<std::int64_t, const std::string*>> ready;
   for (const auto& key : memory.open_jobs())
-    if (const auto& state = *memory.job(key);
-        !running.contains(key) && (state.phase() == v1::JobState::waiting || state.phase() == v1::JobState::running))
-      ready.emplace_back(state.phase() == v1::JobState::running ? -1 : state.order(), &key);
+    if (const auto& state = *memory.job(key); !running.contains(key) && state.phase() != v1::JobState::paused)
+      ready.emplace_back(begun(state.phase()) ? -1 : state.order(), &key);
   std::sort(ready.begin(), ready.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [order, key] : ready) {
     const auto& state = *memory.job(*key);
@@ -416,7 +427,7 @@ void Lane::Incarnation::start_jobs() {
 
 bool Lane::Incarnation::may_start(const v1::JobState& state) const {
   const auto& c = state.command();
-  if (busy_streams.contains(stream_journal_key(c))) return false;
+  if (busy_streams.contains(stream_journal_key(c)) || pause_over(c, memory)) return false;
   // Configuration may have changed since the command was accepted: such a job waits until its tenant is there again.
   return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr;
 }
@@ -424,14 +435,12 @@ bool Lane::Incarnation::may_start(const v1::JobState& state) const {
 boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
   auto& job = *running.at(key);
   const auto end = co_await job.run(stop.token());
-  const bool resumes = end == JobEnd::paused && job.resumes();
   const auto& c = job.state().command();
   busy_streams.erase(stream_journal_key(c));
   slots.give_back(tenant_key(c.app(), c.tenant()));
   running.erase(key);
   if (end == JobEnd::lane_stopped) co_return;
-  if (const auto* state = memory.job(key); resumes && state != nullptr && state->phase() == v1::JobState::paused)
-    end_waiting(key, *state, v1::JobState::waiting, v1::StatusEvent::resumed);
+  if (end == JobEnd::paused && memory.asked(key).what() == v1::AskedState::resume) change(key, v1::StatusEvent::resumed);
   start_jobs();
 }
 
