@@ -54,6 +54,9 @@ int run_fairness(const TimedOptions& options);
 /// Three workers and one limit in a real Redis, which is killed in the middle.
 int run_shared(const TimedOptions& options);
 
+/// How soon pause, resume and cancel have their effect beside two hundred running jobs.
+int run_control(const TimedOptions& options);
+
 struct TenantsOptions {
   int tenants = 2000;
   int seconds = 60;

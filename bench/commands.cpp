@@ -28,9 +28,9 @@ CommandWriter::~CommandWriter() {
   rd_kafka_destroy(impl_->producer);
 }
 
-void CommandWriter::write(std::int64_t tenant, const std::string& id, const std::string& sync) {
+void CommandWriter::write(std::int64_t tenant, const std::string& id, const std::string& action) {
   const auto key = fmt::format("acme:{}", tenant);
-  auto value = fmt::format(R"({{"id":"{}","app":"acme","tenant":{},"sync":{}}})", id, tenant, sync);
+  auto value = fmt::format(R"({{"id":"{}","app":"acme","tenant":{},{}}})", id, tenant, action);
   if (rd_kafka_produce(impl_->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value.data(), value.size(), key.data(), key.size(),
                        nullptr) != 0)
     throw std::runtime_error(rd_kafka_err2str(rd_kafka_last_error()));

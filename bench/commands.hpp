@@ -14,8 +14,8 @@ class CommandWriter {
   ~CommandWriter();
   CommandWriter(const CommandWriter&) = delete;
   CommandWriter& operator=(const CommandWriter&) = delete;
-  /// `sync`: the command's member, JSON. Throws when the broker refuses it.
-  void write(std::int64_t tenant, const std::string& id, const std::string& sync);
+  /// `action`: a member of the command, as `"sync":{…}`. Throws when the broker refuses it.
+  void write(std::int64_t tenant, const std::string& id, const std::string& action);
   /// Waits until the broker has them all.
   void flush();
 

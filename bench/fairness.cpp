@@ -77,7 +77,7 @@ void sync_small(CommandWriter& commands, const std::string& name, int seconds) {
     std::this_thread::sleep_until(start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(at)));
     // Of the same class as the large tenant's work: what is measured are the tenants' shares alone.
     commands.write(tenant, fmt::format("{}-{}", name, ++n),
-                   R"({"resource":"jpm.jobs","mode":"ids","ids":[1,2,3],"priority":"backfill"})");
+                   R"("sync":{"resource":"jpm.jobs","mode":"ids","ids":[1,2,3],"priority":"backfill"})");
   }
   commands.flush();
 }

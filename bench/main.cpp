@@ -37,6 +37,8 @@ int run(int argc, char** argv) {
             "How long to count", 1, run_quota);
   add_timed("fairness", "How fifty tenants share one quota, and what the small ones notice of a large one",
             "How long to count, three times", 10, run_fairness);
+  add_timed("control", "How soon a pause, resume or cancel has its effect with two hundred running jobs",
+            "How long to pause and resume, ten jobs a second", 1, run_control);
   add_timed("shared", "How three workers keep one limit that is in Redis, also while that is away",
             "How long to count, with Redis and around its absence", 15, run_shared);
 

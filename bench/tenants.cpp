@@ -25,7 +25,7 @@ struct Idle {
 void use_all(const test::Stage& stage, int tenants) {
   CommandWriter commands(stage.cluster(), "st.commands");
   for (int i = 0; i < tenants; ++i) {
-    commands.write(1001 + i, fmt::format("first-{}", i), R"({"resource":"jpm.job-types","mode":"full"})");
+    commands.write(1001 + i, fmt::format("first-{}", i), R"("sync":{"resource":"jpm.job-types","mode":"full"})");
     if (i % 5 == 4) std::this_thread::sleep_for(1s);  // as their tokens come: what many jobs at once take is not asked here
   }
   commands.flush();

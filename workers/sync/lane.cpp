@@ -340,6 +340,8 @@ std::optional<Refusal> Lane::Incarnation::control_jobs(const v1::Command& comman
 
 void Lane::Incarnation::control_job(v1::Command::ActionCase action, const std::string& key) {
   const auto state = *memory.job(key);
+  // With the last of those that were merged into it a job may have been cancelled a moment ago.
+  if (terminal(state.phase()) && state.phase() != v1::JobState::coalesced) return;
   if (state.phase() == v1::JobState::coalesced) {
     change(key, v1::StatusEvent::cancelled);
     const auto target = job_journal_key(state.command().app(), state.command().tenant(), state.target());
