@@ -144,28 +144,40 @@ class Transactional final : public TransactionalProducer {
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "metadata of " + name));
       auto topic_code = RD_KAFKA_RESP_ERR_NO_ERROR;
       if (metadata->topic_cnt == 1) topic_code = metadata->topics[0].err;
+      const auto partitions = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
       rd_kafka_metadata_destroy(metadata);
       if (topic_code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(topic_code, "topic " + name));
+      if (const auto it = options_.partition_counts.find(name); it != options_.partition_counts.end() && it->second != partitions)
+        return core::fail(ErrorKind::bad_config,
+                          fmt::format("topic {} has {} partitions now, not {}", name, partitions, it->second));
     }
     return {};
   }
 
   CommitReport commit(const Batch& batch, const GroupOffsets& group) override {
+    return timed([&] { return transaction(batch, &group); });
+  }
+  CommitReport commit(const std::vector<OwnedMessage>& messages) override {
+    return timed([&] { return transaction({.runs = {}, .messages = messages}, nullptr); });
+  }
+
+ private:
+  template <class F>
+  CommitReport timed(F transaction) {
     const auto start = Clock::now();
     deadline_ = start + options_.transaction_timeout;
     watch_.first_failure = 0;
     watch_.end_txn_sent = 0;
-    auto report = transaction(batch, group);
+    auto report = transaction();
     report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
     return report;
   }
 
- private:
-  CommitReport transaction(const Batch& batch, const GroupOffsets& group) {
+  CommitReport transaction(const Batch& batch, const GroupOffsets* group) {
     if (const ErrorHandle error(rd_kafka_begin_transaction(client_.get())); error) return unclear(error.get(), "begin_transaction");
     if (auto code = write(batch); code != RD_KAFKA_RESP_ERR_NO_ERROR) return abort(to_error(code, "produce"));
-    if (batch.offset >= 0)
-      if (auto failed = send_offset(batch.offset, group)) return std::move(*failed);
+    if (group != nullptr && batch.offset >= 0)
+      if (auto failed = send_offset(batch.offset, *group)) return std::move(*failed);
     return end();
   }
 

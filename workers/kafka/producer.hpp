@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +60,8 @@ struct TransactionalOptions {
   std::int32_t partition = 0;
   std::chrono::milliseconds transaction_timeout{120'000};
   std::size_t queue_bytes = kQueueBytes;
+  /// How many partitions topics must have: warm_up() says bad_config where they have others.
+  std::map<std::string, int> partition_counts{};
 };
 
 /// The transactional producer of one lane. Every call blocks: use it on the lane's own thread, one call at a time.
@@ -71,6 +74,8 @@ class TransactionalProducer {
   virtual core::Result<void> warm_up(const std::vector<std::string>& topics) = 0;
   /// One transaction, from begin to commit. `group` gives fresh metadata for the offset.
   virtual CommitReport commit(const Batch& batch, const GroupOffsets& group) = 0;
+  /// One without an offset.
+  virtual CommitReport commit(const std::vector<OwnedMessage>& messages) = 0;
 };
 
 core::Result<std::unique_ptr<TransactionalProducer>> make_transactional_producer(const Cluster& cluster,

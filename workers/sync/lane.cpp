@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -32,6 +33,8 @@ constexpr core::Duration kHousekeeping = 10s;
 constexpr std::size_t kKeepFinished = 50'000;
 constexpr std::size_t kForgetAtOnce = 500;
 constexpr std::size_t kCommandsAtOnce = 64;
+/// Before every order: those of jobs that came from another partition are negative.
+constexpr auto kFirst = std::numeric_limits<std::int64_t>::min();
 
 /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
 bool leased(const LaneContext& c) { return c.clock.now() - c.consumer.last_heartbeat() < c.config.kafka.session_timeout / 2; }
@@ -125,6 +128,7 @@ boost::asio::awaitable<void> Lane::run() {
     const auto result = co_await live_once();
     ready_ = false;
     if (result || stop_.stop_requested()) continue;
+    if (result.error().kind() == ErrorKind::bad_config) co_return context_.refuse(result.error());
     telemetry::log_rarely(Level::warn, "lane_restart", 5, result.error().message(),
                           {{"partition", partition_}, {"code", core::to_string(result.error().kind())}});
     context_.metrics.kafka_error(core::to_string(result.error().kind()));
@@ -167,9 +171,11 @@ boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, std::
 
 boost::asio::awaitable<Result<void>> Lane::live_once() {
   const auto& config = context_.config.kafka;
-  const auto kafka = context_.consumer.lane_client({.transactional_id = fmt::format("{}.{}", config.group, partition_),
-                                                    .commands_topic = config.topics.commands,
-                                                    .partition = partition_});
+  const auto kafka = context_.consumer.lane_client(
+      {.transactional_id = transactional_id(config.group, partition_),
+       .commands_topic = config.topics.commands,
+       .partition = partition_,
+       .partition_counts = {{config.topics.commands, config.partitions}, {config.topics.journal, config.partitions}}});
   auto result = co_await live_with(*kafka);
   co_await kafka->close();
   co_return result;
@@ -399,7 +405,7 @@ void Lane::Incarnation::start_jobs() {
   for (const auto& key : memory.open_jobs())
     if (const auto& state = *memory.job(key);
         !running.contains(key) && (state.phase() == v1::JobState::waiting || state.phase() == v1::JobState::running))
-      ready.emplace_back(state.phase() == v1::JobState::running ? -1 : state.order(), &key);
+      ready.emplace_back(state.phase() == v1::JobState::running ? kFirst : state.order(), &key);
   std::sort(ready.begin(), ready.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [order, key] : ready) {
     const auto& state = *memory.job(*key);

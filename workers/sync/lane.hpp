@@ -27,6 +27,7 @@ struct LaneContext {
   const std::map<std::string, RecordTopic>& record_topics;  ///< those that exist
   std::function<int()> busy_lanes;
   core::ByteBudget& page_memory;
+  std::function<void(const core::Error&)> refuse;  ///< the worker must end: the cluster is not what the configuration says
 };
 
 /// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only.
