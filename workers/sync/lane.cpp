@@ -12,6 +12,7 @@
 #include "sync/control.hpp"
 #include "sync/job_slots.hpp"
 #include "sync/names.hpp"
+#include "sync/salvage.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -43,7 +44,7 @@ bool leased(const LaneContext& c) { return c.clock.now() - c.consumer.last_heart
 struct Restored {
   Memory memory;
   std::int64_t offset = 0;
-  std::vector<std::string> foreign;  ///< journal records that are not ours
+  Salvage salvage;
 };
 
 }  // namespace
@@ -144,12 +145,13 @@ boost::asio::awaitable<void> Lane::run() {
 namespace {
 
 /// Fences the predecessor, reads the journal to its real end, finds where to read on.
-boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, std::string journal, std::vector<std::string> topics) {
+boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, const config::Topics& names, std::int32_t partition,
+                                                 std::vector<std::string> topics) {
   Restored r;
   if (auto ok = co_await kafka.init(20s); !ok) co_return core::fail(ok.error());
   if (auto ok = co_await kafka.warm_up(std::move(topics)); !ok) co_return core::fail(ok.error());
-  auto ok = co_await kafka.read_to_end(std::move(journal), kRestoreTimeout, [&r](const kafka::Message& m) {
-    if (auto read = r.memory.read(m.key.value_or(""), m.value); !read) r.foreign.push_back(read.error().message());
+  auto ok = co_await kafka.read_to_end(names.journal, kRestoreTimeout, [&r](const kafka::Message& m) {
+    r.salvage.see(m, r.memory.read(m.key.value_or(""), m.value));
   });
   if (!ok) co_return core::fail(ok.error());
   const auto committed = co_await kafka.committed(10s);
@@ -162,6 +164,7 @@ boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, std::
   // A transaction without an offset would not be fenced by generation: commit the start once.
   kafka::Batch first;
   first.offset = r.offset;
+  first.messages = r.salvage.messages(names, r.memory, partition, r.offset);
   const auto report = co_await kafka.commit(std::move(first));
   if (report.outcome != kafka::Outcome::committed) co_return core::fail(report.error);
   co_return r;
@@ -185,11 +188,10 @@ boost::asio::awaitable<Result<void>> Lane::live_with(kafka::LaneClient& kafka) {
   const auto& names = context_.config.kafka.topics;
   std::vector<std::string> topics{names.journal, names.status, names.dlq, names.usage, names.commands};
   for (const auto& [topic, limit] : context_.record_topics) topics.push_back(topic);
-  auto restored = co_await restore(kafka, names.journal, std::move(topics));
+  auto restored = co_await restore(kafka, names, partition_, std::move(topics));
   if (!restored) co_return core::fail(restored.error());
+  tell(restored->salvage);
   if (stop_.stop_requested()) co_return Result<void>();
-  for (const auto& text : restored->foreign)
-    telemetry::log(Level::warn, "journal_record_skipped", text, {{"partition", partition_}});
   telemetry::log(Level::info, "lane_ready", "partition taken over",
                  {{"partition", partition_}, {"jobs", restored->memory.jobs().size()}, {"offset", restored->offset}});
   Incarnation incarnation(*this, kafka, std::move(*restored));
@@ -198,6 +200,18 @@ boost::asio::awaitable<Result<void>> Lane::live_with(kafka::LaneClient& kafka) {
   auto result = co_await incarnation.live();
   current_ = nullptr;
   co_return result;
+}
+
+void Lane::tell(const Salvage& salvage) {
+  for (const auto& [key, aside] : salvage.found()) {
+    context_.metrics.dead_letter(aside.code);
+    telemetry::log(
+        Level::warn, "journal_record_set_aside", aside.why,
+        {{"partition", partition_}, {"offset", aside.message.offset}, {"key", core::printable(key, 80)}, {"code", aside.code}});
+  }
+  if (salvage.left() > 0)
+    telemetry::log(Level::warn, "journal_records_left", "records of the journal that this version does not know",
+                   {{"partition", partition_}, {"count", salvage.left()}});
 }
 
 Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored restored)

@@ -13,6 +13,8 @@
 
 namespace stsync::sync {
 
+class Salvage;
+
 /// What a lane needs of its worker; everything outlives the lane.
 struct LaneContext {
   boost::asio::any_io_executor loop;
@@ -55,6 +57,7 @@ class Lane {
   struct Incarnation;
   boost::asio::awaitable<core::Result<void>> live_once();
   boost::asio::awaitable<core::Result<void>> live_with(kafka::LaneClient& kafka);
+  void tell(const Salvage& salvage);
 
   LaneContext context_;
   const std::int32_t partition_;

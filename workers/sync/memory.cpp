@@ -14,7 +14,7 @@ template <class State>
 core::Result<std::optional<JournalEntry::Value>> parse(const std::optional<std::string>& value) {
   if (!value) return std::optional<JournalEntry::Value>();
   State state;
-  if (!state.ParseFromString(*value)) return core::fail(core::ErrorKind::bad_data, "a damaged journal entry");
+  if (!state.ParseFromString(*value)) return core::fail(core::ErrorKind::malformed, "a damaged journal entry");
   return std::optional<JournalEntry::Value>(std::move(state));
 }
 
