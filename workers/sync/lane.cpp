@@ -13,6 +13,7 @@
 #include "sync/job_slots.hpp"
 #include "sync/names.hpp"
 #include "sync/salvage.hpp"
+#include "sync/start_offset.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -26,6 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr auto kInitTimeout = 20s;
 constexpr auto kRestoreTimeout = 60s;
 constexpr core::Duration kRetryInit = 1s;
 /// The vendor's window: what a predecessor may have used of it is over after this.
@@ -43,7 +45,7 @@ bool leased(const LaneContext& c) { return c.clock.now() - c.consumer.last_heart
 /// What is found out before the lane can work.
 struct Restored {
   Memory memory;
-  std::int64_t offset = 0;
+  StartOffset start;
   Salvage salvage;
 };
 
@@ -81,6 +83,7 @@ struct Lane::Incarnation final : TransactionRunner {
   kafka::LaneClient& kafka;
   Memory memory;
   std::int64_t next_offset;
+  std::int64_t committed_offset;
   limits::FairGate commit_turns;  ///< outlives what the committer holds
   Committer committer;
   core::StopSource stop;  ///< ends this incarnation only
@@ -146,10 +149,13 @@ namespace {
 
 /// Fences the predecessor, reads the journal to its real end, finds where to read on.
 boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, const config::Topics& names, std::int32_t partition,
-                                                 std::vector<std::string> topics) {
+                                                 std::vector<std::string> record_topics) {
   Restored r;
-  if (auto ok = co_await kafka.init(20s); !ok) co_return core::fail(ok.error());
-  if (auto ok = co_await kafka.warm_up(std::move(topics)); !ok) co_return core::fail(ok.error());
+  if (auto ok = co_await kafka.init(kInitTimeout); !ok) co_return core::fail(ok.error());
+  if (auto ok = co_await kafka.warm_up({names.journal, names.status, names.dlq, names.usage, names.commands}); !ok)
+    co_return core::fail(ok.error());
+  // One that is gone, or that may not be written to, is told by the jobs that need it.
+  static_cast<void>(co_await kafka.warm_up(std::move(record_topics)));
   auto ok = co_await kafka.read_to_end(names.journal, kRestoreTimeout, [&r](const kafka::Message& m) {
     r.salvage.see(m, r.memory.read(m.key.value_or(""), m.value));
   });
@@ -158,13 +164,12 @@ boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, const
   if (!committed) co_return core::fail(committed.error());
   const auto marks = co_await kafka.watermarks(10s);
   if (!marks) co_return core::fail(marks.error());
-  // Brokers forget the offsets of idle groups; the journal does not.
-  r.offset = std::max({committed->value_or(-1), r.memory.offset(), marks->first});
-  if (auto sought = co_await kafka.seek(r.offset); !sought) co_return core::fail(sought.error());
+  r.start = start_offset(*committed, r.memory.offset(), marks->first, marks->second);
+  if (auto sought = co_await kafka.seek(r.start.offset); !sought) co_return core::fail(sought.error());
   // A transaction without an offset would not be fenced by generation: commit the start once.
   kafka::Batch first;
-  first.offset = r.offset;
-  first.messages = r.salvage.messages(names, r.memory, partition, r.offset);
+  first.offset = r.start.offset;
+  first.messages = r.salvage.messages(names, r.memory, partition, r.start.offset);
   const auto report = co_await kafka.commit(std::move(first));
   if (report.outcome != kafka::Outcome::committed) co_return core::fail(report.error);
   co_return r;
@@ -186,14 +191,15 @@ boost::asio::awaitable<Result<void>> Lane::live_once() {
 
 boost::asio::awaitable<Result<void>> Lane::live_with(kafka::LaneClient& kafka) {
   const auto& names = context_.config.kafka.topics;
-  std::vector<std::string> topics{names.journal, names.status, names.dlq, names.usage, names.commands};
-  for (const auto& [topic, limit] : context_.record_topics) topics.push_back(topic);
-  auto restored = co_await restore(kafka, names, partition_, std::move(topics));
+  std::vector<std::string> record_topics;
+  for (const auto& [topic, limit] : context_.record_topics) record_topics.push_back(topic);
+  auto restored = co_await restore(kafka, names, partition_, std::move(record_topics));
   if (!restored) co_return core::fail(restored.error());
   tell(restored->salvage);
+  tell(restored->start);
   if (stop_.stop_requested()) co_return Result<void>();
   telemetry::log(Level::info, "lane_ready", "partition taken over",
-                 {{"partition", partition_}, {"jobs", restored->memory.jobs().size()}, {"offset", restored->offset}});
+                 {{"partition", partition_}, {"jobs", restored->memory.jobs().size()}, {"offset", restored->start.offset}});
   Incarnation incarnation(*this, kafka, std::move(*restored));
   current_ = &incarnation;
   ready_ = true;
@@ -214,12 +220,24 @@ void Lane::tell(const Salvage& salvage) {
                    {{"partition", partition_}, {"count", salvage.left()}});
 }
 
+void Lane::tell(const StartOffset& start) {
+  if (start.expired > 0) {
+    context_.metrics.commands_expired(start.expired);
+    telemetry::log(Level::warn, "commands_expired", "commands were removed from their topic before they were read",
+                   {{"partition", partition_}, {"at_most", start.expired}});
+  }
+  if (start.made_anew)
+    telemetry::log(Level::warn, "commands_made_anew", "the topic of the commands was made anew: it is read from its beginning",
+                   {{"partition", partition_}});
+}
+
 Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored restored)
     : lane(l),
       ctx(l.context_),
       kafka(client),
       memory(std::move(restored.memory)),
-      next_offset(restored.offset),
+      next_offset(restored.start.offset),
+      committed_offset(restored.start.offset),
       commit_turns(ctx.clock, 2 * CommitPacer::kBytes),
       committer(ctx.clock, *this, memory, {ctx.config.kafka.topics.journal, l.partition_}, ctx.busy_lanes,
                 [this](const kafka::CommitReport& r) {
@@ -250,7 +268,20 @@ Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored rest
       started(ctx.clock.now()),
       tasks(ctx.loop, ctx.clock) {}
 
-boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) { return kafka.commit(std::move(batch)); }
+boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) {
+  const auto offset = std::max(committed_offset, batch.offset);
+  auto report = co_await kafka.commit(std::move(batch));
+  if (report.outcome == kafka::Outcome::committed) committed_offset = offset;
+  if (!report.producer_ended) co_return report;
+  // Nothing of it is visible, so nothing has changed but the producer. The new one's transactions are fenced by generation from its
+  // first offset on.
+  auto renewed = leased(ctx) ? co_await kafka.init(kInitTimeout) : core::fail(report.error);
+  kafka::Batch first;
+  first.offset = committed_offset;
+  const bool goes_on = renewed && (co_await kafka.commit(std::move(first))).outcome == kafka::Outcome::committed;
+  if (!goes_on) report.outcome = kafka::Outcome::doubt;
+  co_return report;
+}
 
 boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
   const auto on_stop = lane.stop_.token().on_stop([this] { stop.request_stop(); });

@@ -14,6 +14,7 @@
 namespace stsync::sync {
 
 class Salvage;
+struct StartOffset;
 
 /// What a lane needs of its worker; everything outlives the lane.
 struct LaneContext {
@@ -58,6 +59,7 @@ class Lane {
   boost::asio::awaitable<core::Result<void>> live_once();
   boost::asio::awaitable<core::Result<void>> live_with(kafka::LaneClient& kafka);
   void tell(const Salvage& salvage);
+  void tell(const StartOffset& start);
 
   LaneContext context_;
   const std::int32_t partition_;

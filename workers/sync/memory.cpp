@@ -85,7 +85,7 @@ void Memory::apply(const JournalEntry& entry) {
   else if (const auto* tenant = std::get_if<v1::TenantState>(&*entry.value))
     tenants_[entry.key] = *tenant;
   else if (const auto* lane = std::get_if<v1::LaneState>(&*entry.value))
-    offset_ = std::max(offset_, lane->offset());
+    offset_ = lane->offset();
 }
 
 JournalEntry Memory::entry(const std::string& key) const {

@@ -49,8 +49,7 @@ void Rekeying::read(std::int32_t partition, const std::string& key, const std::o
   if (!owner || kafka::partition_for(*owner, partitions_) == partition) {
     value ? static_cast<void>(entries.placed.insert(key)) : static_cast<void>(entries.placed.erase(key));
     v1::LaneState lane;
-    if (value && key == lane_journal_key(partition) && lane.ParseFromString(*value))
-      entries.offset = std::max(entries.offset, lane.offset());
+    if (value && key == lane_journal_key(partition) && lane.ParseFromString(*value)) entries.offset = lane.offset();
   } else if (value) {
     entries.misplaced[key] = *value;
   } else {
