@@ -197,6 +197,8 @@ Result<bool> Migration::commit(std::int32_t lane, const std::vector<kafka::Owned
       return core::fail(ErrorKind::fenced,
                         fmt::format("somebody took partition {} meanwhile: stop the workers, then run this again", lane));
     default:
+      if (report.error.kind() == ErrorKind::forbidden || report.error.kind() == ErrorKind::not_found)
+        return core::fail(report.error);
       complain(fmt::format("partition {} once more: {}", lane, report.error.message()));
       return false;
   }
