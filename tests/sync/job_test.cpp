@@ -295,6 +295,83 @@ TEST(Job, WhatWasAskedOfItIsForgottenWithWhatItDid) {
   }
 }
 
+TEST(Job, WhoeverTakesItOverKeepsThePauseThatItWasIn) {
+  World w;
+  int refused = 0;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (from != "r20" || refused++ > 0) return w.feed.page_at(from);
+    return core::fail(core::Error(ErrorKind::unauthorized, "no such client").with_retry_after(5min));
+  };
+  {
+    Life life(w);
+    life.start(sync_command());
+    w.clock.run_for(1s);
+    const auto* job = life.memory().job(kJob);
+    EXPECT_EQ(job->phase(), v1::JobState::auth_failed);
+    EXPECT_EQ(job->not_before_ms() - job->stalled_ms(), 300'000);
+    ASSERT_FALSE(life.run_and_die(1min, true, kJob));
+  }
+  const auto died = w.clock.now();
+  Life life(w);
+  life.start(sync_command());
+  const auto calls = w.feed.asked.size();
+  EXPECT_FALSE(life.run(2min));
+  EXPECT_EQ(w.feed.asked.size(), calls) << "it is still to wait";
+  ASSERT_TRUE(life.run(5min));
+  EXPECT_LT(w.clock.now() - died, 5min);
+  expect_every_row_once(w);
+  EXPECT_EQ(w.memory().job(kJob)->not_before_ms(), 0) << "it got on";
+}
+
+TEST(Job, IsGivenUpWhenItHasNotGotOnForTooLong) {
+  World w;
+  w.config.worker.give_up_after = 2h;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (from.empty()) return w.feed.page_at(from);
+    return core::fail(ErrorKind::unauthorized, "no such client");
+  };
+  Life life(w);
+  life.start(sync_command());
+  EXPECT_FALSE(life.run(119min));
+  ASSERT_TRUE(life.run(3min));
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::failed);
+  EXPECT_EQ(w.memory().job(kJob)->failure().code(), "unauthorized");
+  EXPECT_THAT(w.memory().job(kJob)->failure().message(), HasSubstr("2h"));
+  EXPECT_EQ(w.of("st.jpm.jobs").size(), 10u);
+}
+
+TEST(Job, GivenUpItFailsWithWhatItIsToldUnlessItIsCancelled) {
+  for (const bool cancelled : {false, true}) {
+    World w;
+    Life life(w);
+    auto& job = life.start(sync_command());
+    w.clock.run_for(100ms);
+    job.pause();
+    if (cancelled) job.cancel();
+    job.give_up(core::Error(ErrorKind::expired, "the job was to end by now"));
+    ASSERT_TRUE(life.run(1s));
+    EXPECT_EQ(w.statuses().back(), cancelled ? "cancelled" : "failed");
+    EXPECT_EQ(w.memory().job(kJob)->failure().code(), cancelled ? "" : "expired");
+  }
+}
+
+TEST(Job, TooManyDeadLettersWithinAnHourEndIt) {
+  for (const bool slowly : {false, true}) {
+    World w;
+    w.config.worker.max_dead_letters = 25;
+    if (slowly) w.feed.takes = 31min;
+    Life life(w);
+    life.record_topic.record_limit = 100;  // no record fits
+    life.start(sync_command());
+    ASSERT_TRUE(life.run(5h));
+    const auto job = *w.memory().job(kJob);
+    EXPECT_EQ(job.phase(), slowly ? v1::JobState::completed : v1::JobState::failed);
+    EXPECT_EQ(job.failure().code(), slowly ? "" : "dead_letters");
+    EXPECT_EQ(w.of("st.dlq").size(), slowly ? 50u : 20u) << "the page that would cross the line is not published";
+    EXPECT_EQ(job.counts().dead_letters(), slowly ? 50 : 20);
+  }
+}
+
 TEST(Job, ItsEndIsSaidAgainUntilItCanBeWritten) {
   World w;
   w.feed.answer = [](const std::string&) -> core::Result<std::string> { return core::fail(ErrorKind::forbidden, "no scope"); };

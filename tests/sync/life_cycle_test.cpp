@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "sync/status.hpp"
+
 namespace stsync::sync {
 namespace {
 
@@ -64,6 +66,48 @@ TEST(LifeCycle, WhateverHappensAnEndIsNearAndFinal) {
     EXPECT_EQ(after(phase, Event::cancelled), Job::cancelled);
     EXPECT_EQ(after(phase, Event::failed), Job::failed);
     EXPECT_EQ(begun(phase), after(phase, Event::completed) == Job::completed) << "only what has begun completes";
+  }
+}
+
+TEST(LifeCycle, ShortJobsMayBeReadBesideALongOne) {
+  const auto of = [](v1::Mode mode) {
+    Job job;
+    job.mutable_command()->mutable_sync()->set_mode(mode);
+    return job;
+  };
+  v1::StreamState none, cursor, watermark;
+  cursor.set_token("t");
+  watermark.set_watermark_ms(1);
+  for (const auto host : {v1::full, v1::window}) {
+    EXPECT_TRUE(may_visit(of(v1::ids), of(host), none));
+    EXPECT_TRUE(may_visit(of(v1::incremental), of(host), cursor));
+    EXPECT_TRUE(may_visit(of(v1::incremental), of(host), watermark));
+    EXPECT_FALSE(may_visit(of(v1::incremental), of(host), none)) << "it would be a second full";
+    EXPECT_FALSE(may_visit(of(v1::full), of(host), cursor));
+    EXPECT_FALSE(may_visit(of(v1::window), of(host), cursor));
+  }
+  for (const auto host : {v1::incremental, v1::ids, v1::report}) EXPECT_FALSE(may_visit(of(v1::ids), of(host), cursor));
+}
+
+TEST(LifeCycle, AJobThatIsTooLateIsOver) {
+  const auto at = [](std::int64_t seconds) { return core::WallTime(std::chrono::seconds(seconds)); };
+  Job job;
+  job.set_phase(Job::waiting);
+  EXPECT_FALSE(overdue(job, at(1'000'000)));
+  set_time(*job.mutable_command()->mutable_sync()->mutable_start_by(), at(100));
+  EXPECT_FALSE(overdue(job, at(99)));
+  ASSERT_TRUE(overdue(job, at(100)));
+  EXPECT_EQ(overdue(job, at(100))->kind(), core::ErrorKind::expired);
+  job.mutable_counts()->set_calls(1);
+  EXPECT_FALSE(overdue(job, at(100))) << "it has begun, and was paused since";
+  job.mutable_counts()->set_calls(0);
+  job.set_phase(Job::running);
+  EXPECT_FALSE(overdue(job, at(100)));
+  set_time(*job.mutable_command()->mutable_sync()->mutable_deadline(), at(200));
+  EXPECT_FALSE(overdue(job, at(199)));
+  for (const auto phase : {Job::running, Job::waiting, Job::paused, Job::retrying}) {
+    job.set_phase(phase);
+    EXPECT_TRUE(overdue(job, at(200)));
   }
 }
 

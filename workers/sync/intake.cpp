@@ -159,6 +159,15 @@ std::optional<Reject> check_control(const v1::Command& c, const IntakeContext& c
   return std::nullopt;
 }
 
+/// A job that may end too early for a command cannot stand for it.
+bool lasts_for(const v1::Sync& job, const v1::Sync& command) {
+  const auto lasts = [](bool has, const auto& of_job, bool wants, const auto& of_command) {
+    return !has || (wants && ms_of(of_job) >= ms_of(of_command));
+  };
+  return lasts(job.has_deadline(), job.deadline(), command.has_deadline(), command.deadline()) &&
+         lasts(job.has_start_by(), job.start_by(), command.has_start_by(), command.start_by());
+}
+
 /// The same but for what the jobs read.
 bool same_kind(const v1::Sync& a, const v1::Sync& b) {
   return a.mode() == b.mode() && a.report().SerializeAsString() == b.report().SerializeAsString() &&
@@ -183,6 +192,7 @@ std::optional<Coalesce> merge(const v1::Command& c, const std::string& hash, con
     const auto& other = job.command();
     if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync() || context.runs(key)) continue;
     if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
+    if (!lasts_for(other.sync(), c.sync())) continue;
     if (other.sync().mode() == v1::full && c.sync().mode() == v1::incremental) return Coalesce{c, hash, other.id()};
     if (!same_kind(other.sync(), c.sync())) continue;
     if (auto wider = widened(job, c.sync())) return Coalesce{c, hash, other.id(), std::move(*wider)};

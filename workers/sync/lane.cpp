@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -36,11 +37,23 @@ constexpr std::size_t kCommandsAtOnce = 64;
 /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
 bool leased(const LaneContext& c) { return c.clock.now() - c.consumer.last_heartbeat() < c.config.kafka.session_timeout / 2; }
 
+/// What has begun goes on first, then what somebody waits for.
+int urgency(const v1::JobState& job) {
+  if (begun(job.phase())) return 0;
+  return work_of(job.command().sync()) == limits::WorkClass::interactive ? 1 : 2;
+}
+
 /// What is found out before the lane can work.
 struct Restored {
   Memory memory;
   std::int64_t offset = 0;
   std::vector<std::string> foreign;  ///< journal records that are not ours
+};
+
+/// A stream that is being read, and by whom: keys of jobs, empty for nobody.
+struct BusyStream {
+  std::unique_ptr<StreamGate> gate;
+  std::string host, guest;
 };
 
 }  // namespace
@@ -64,8 +77,11 @@ struct Lane::Incarnation final : TransactionRunner {
   // Jobs.
   void start_jobs();
   bool may_start(const v1::JobState& state) const;
+  std::optional<StreamSeat> take_seat(const std::string& key, const v1::JobState& state);
+  void leave_seat(const std::string& key, const std::string& stream);
   boost::asio::awaitable<void> run_job(std::string key);
   void do_what_is_left();
+  void expire(const std::string& key);
   void change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why = {});
 
   boost::asio::awaitable<void> housekeeping();
@@ -88,7 +104,7 @@ struct Lane::Incarnation final : TransactionRunner {
   JobContext job_context;
   std::map<std::string, std::unique_ptr<Job>> running;  ///< by journal key
   JobSlots slots;                                       ///< of those
-  std::map<std::string, std::string> busy_streams;      ///< stream key -> job
+  std::map<std::string, BusyStream> busy_streams;       ///< by key
   std::set<std::string> held;                           ///< tenants whose first call waits out the vendor's window
   core::TimePoint started;
   core::TaskGroup tasks;
@@ -384,6 +400,15 @@ void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type typ
   committer.submit(std::move(c));
 }
 
+/// A job whose time is over. One that runs ends by itself.
+void Lane::Incarnation::expire(const std::string& key) {
+  const auto why = overdue(*memory.job(key), wall());
+  if (!why) return;
+  const auto it = running.find(key);
+  if (it == running.end()) return change(key, v1::StatusEvent::failed, failure_of(*why, "deadline", false));
+  if (!it->second->ending()) it->second->give_up(*why);
+}
+
 /// What an earlier lane heard and did not live to do comes before everything else.
 void Lane::Incarnation::do_what_is_left() {
   const auto open = memory.open_jobs();
@@ -407,36 +432,68 @@ void Lane::Incarnation::do_what_is_left() {
 /// Starts every job whose stream is free, in the order of their commands.
 void Lane::Incarnation::start_jobs() {
   if (stop.stop_requested()) return;
-  std::vector<std::pair<std::int64_t, const std::string*>> ready;
+  std::vector<std::tuple<int, std::int64_t, const std::string*>> ready;
   for (const auto& key : memory.open_jobs())
     if (const auto& state = *memory.job(key); !running.contains(key) && state.phase() != v1::JobState::paused)
-      ready.emplace_back(begun(state.phase()) ? -1 : state.order(), &key);
-  std::sort(ready.begin(), ready.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (const auto& [order, key] : ready) {
-    const auto& state = *memory.job(*key);
+      ready.emplace_back(urgency(state), state.order(), &key);
+  std::sort(ready.begin(), ready.end());
+  for (const auto& [rank, order, place] : ready) {
+    const auto key = *place;
+    const auto& state = *memory.job(key);
+    if (overdue(state, wall())) {
+      expire(key);
+      continue;
+    }
     const auto& c = state.command();
     const auto tenant = tenant_key(c.app(), c.tenant());
     if (!slots.may_take(tenant) || !may_start(state)) continue;
+    const auto seat = take_seat(key, state);
+    if (!seat) continue;
     slots.take(tenant);
-    busy_streams[stream_journal_key(c)] = *key;
     if (held.insert(tenant).second) ctx.limiter.hold(c.app(), c.tenant(), started + kFirstCallAfter);
-    running[*key] = std::make_unique<Job>(job_context, *key, state);
-    tasks.spawn("job " + c.id(), run_job(*key));
+    running[key] = std::make_unique<Job>(job_context, key, state, *seat);
+    tasks.spawn("job " + c.id(), run_job(key));
   }
 }
 
 bool Lane::Incarnation::may_start(const v1::JobState& state) const {
   const auto& c = state.command();
-  if (busy_streams.contains(stream_journal_key(c)) || pause_over(c, memory)) return false;
+  if (pause_over(c, memory)) return false;
   // Configuration may have changed since the command was accepted: such a job waits until its tenant is there again.
   return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr;
+}
+
+/// Jobs of one stream come one after the other, but for a short one beside a long one that has begun.
+std::optional<StreamSeat> Lane::Incarnation::take_seat(const std::string& key, const v1::JobState& state) {
+  const auto stream = stream_journal_key(state.command());
+  auto& busy = busy_streams[stream];
+  if (!busy.gate) {
+    busy = {std::make_unique<StreamGate>(ctx.clock), key, {}};
+    return StreamSeat{busy.gate.get(), false};
+  }
+  if (busy.host.empty() || !busy.guest.empty()) return std::nullopt;
+  if (!may_visit(state, running.at(busy.host)->state(), memory.stream(stream))) return std::nullopt;
+  busy.guest = key;
+  return StreamSeat{busy.gate.get(), true};
+}
+
+void Lane::Incarnation::leave_seat(const std::string& key, const std::string& stream) {
+  auto& busy = busy_streams.at(stream);
+  if (busy.guest == key) {
+    busy.gate->leave();
+    busy.guest.clear();
+  } else {
+    busy.gate->host_gone();
+    busy.host.clear();
+  }
+  if (busy.host.empty() && busy.guest.empty()) busy_streams.erase(stream);
 }
 
 boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
   auto& job = *running.at(key);
   const auto end = co_await job.run(stop.token());
   const auto& c = job.state().command();
-  busy_streams.erase(stream_journal_key(c));
+  leave_seat(key, stream_journal_key(c));
   slots.give_back(tenant_key(c.app(), c.tenant()));
   running.erase(key);
   if (end == JobEnd::lane_stopped) co_return;
@@ -451,6 +508,8 @@ boost::asio::awaitable<void> Lane::Incarnation::housekeeping() {
     co_await tick->wait_until(ctx.clock.now() + kHousekeeping);
     if (stop.stop_requested()) co_return;
     sample_usage();
+    const auto open = memory.open_jobs();
+    for (const auto& key : open) expire(key);
     const auto before = wall() - std::chrono::duration_cast<std::chrono::milliseconds>(ctx.config.worker.dedupe_keep);
     const auto old = memory.expired(before.time_since_epoch().count(), kKeepFinished, kForgetAtOnce);
     if (old.empty()) continue;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/text.hpp"
+#include "sync/status.hpp"
+
 namespace stsync::sync {
 namespace {
 
@@ -56,6 +59,30 @@ bool terminal(Job::Phase phase) noexcept {
     default:
       return false;
   }
+}
+
+limits::WorkClass work_of(const v1::Sync& sync) noexcept {
+  if (sync.priority() == v1::interactive) return limits::WorkClass::interactive;
+  if (sync.priority() == v1::backfill) return limits::WorkClass::backfill;
+  if (sync.mode() == v1::ids) return limits::WorkClass::interactive;
+  return sync.mode() == v1::incremental ? limits::WorkClass::incremental : limits::WorkClass::backfill;
+}
+
+bool may_visit(const Job& guest, const Job& host, const v1::StreamState& stream) noexcept {
+  const auto long_one = host.command().sync().mode();
+  if (long_one != v1::full && long_one != v1::window) return false;
+  const auto mode = guest.command().sync().mode();
+  const bool has_cursor = !stream.token().empty() || stream.watermark_ms() > 0;
+  return mode == v1::ids || (mode == v1::incremental && has_cursor);
+}
+
+std::optional<core::Error> overdue(const Job& job, core::WallTime now) {
+  const auto& sync = job.command().sync();
+  if (sync.has_deadline() && now >= time_of(sync.deadline()))
+    return core::Error(core::ErrorKind::expired, "the job was to end by " + core::format_utc(time_of(sync.deadline())));
+  if (sync.has_start_by() && !begun(job.phase()) && job.counts().calls() == 0 && now >= time_of(sync.start_by()))
+    return core::Error(core::ErrorKind::expired, "the job was to begin by " + core::format_utc(time_of(sync.start_by())));
+  return std::nullopt;
 }
 
 }  // namespace stsync::sync
