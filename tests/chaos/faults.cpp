@@ -93,16 +93,16 @@ void Faults::lose_answers() {
   const auto& [name, api] = kAnswers[between(0, std::size(kAnswers) - 1)];
   constexpr KafkaFault kHow[] = {KafkaFault::lose_answer, KafkaFault::lose_answer, KafkaFault::swallow_answer,
                                  KafkaFault::cut_before, KafkaFault::duplicate};
-  stage_.kafka_proxy().add({.api = api, .fault = kHow[between(0, std::size(kHow) - 1)], .times = between(1, 3)});
+  at_proxy({.api = api, .fault = kHow[between(0, std::size(kHow) - 1)], .times = between(1, 3)});
 }
 
 /// As Jepsen has it: it arrives when its producer has long given up.
 void Faults::delay_commit() {
   ++kills_;
-  stage_.kafka_proxy().add({.api = KafkaApi::end_txn,
-                            .fault = KafkaFault::delay_request,
-                            .delay = std::chrono::milliseconds(between(500, 15'000)),
-                            .cut_client = true});
+  at_proxy({.api = KafkaApi::end_txn,
+            .fault = KafkaFault::delay_request,
+            .delay = std::chrono::milliseconds(between(500, 15'000)),
+            .cut_client = true});
 }
 
 void Faults::cut_all() {
@@ -148,6 +148,8 @@ void Faults::pause_and_resume() {
 void Faults::clear() {
   stage_.control("/__sim/faults", R"({"clear":true})");
   stage_.kafka_proxy().refuse(false);
+  for (const auto rule : rules_) stage_.kafka_proxy().remove(rule);
+  rules_.clear();
 }
 
 }  // namespace stsync::chaos

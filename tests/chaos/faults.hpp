@@ -3,6 +3,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "stage/stage.hpp"
 #include "workers.hpp"
@@ -48,12 +49,14 @@ class Faults {
   std::uint64_t between(std::uint64_t low, std::uint64_t high) {
     return std::uniform_int_distribution<std::uint64_t>(low, high)(random_);
   }
+  void at_proxy(test::KafkaRule rule) { rules_.push_back(stage_.kafka_proxy().add(rule)); }
   void sleep(std::uint64_t low_ms, std::uint64_t high_ms);
 
   const test::Stage& stage_;
   Workers& workers_;
   std::mt19937_64 random_;
   std::map<std::string, int> happened_;
+  std::vector<test::KafkaRuleId> rules_;  ///< of the proxy; some wait for a request that seldom comes
   int kills_ = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <numeric>
 #include <thread>
 
@@ -29,6 +30,7 @@ constexpr auto kEndsWithin = 600s;
 struct Options {
   int faults = 20;
   std::uint64_t seed = 1;
+  std::string log;
 };
 
 /// So much that there is work until the last fault: a fault takes about four seconds.
@@ -99,6 +101,7 @@ int run(const Options& o) {
     if (!all.empty()) std::fprintf(stderr, "%s: %s", name, lines(all).c_str());
   const bool good = verdict.problems.empty() && told.illegal.empty() && stuck.empty() && failed.empty() && verdict.open.empty() &&
                     workers.complaints().empty() && verdict.refetched_of_one <= 2 * faults.kills();
+  if (!o.log.empty()) std::ofstream(o.log) << workers.logs();
   if (!good)
     std::fprintf(stderr, "again: scripts/chaos --faults %d --seed %llu\n", o.faults, static_cast<unsigned long long>(o.seed));
   return good ? 0 : 1;
@@ -112,6 +115,7 @@ int main(int argc, char** argv) {
   stsync::chaos::Options o;
   app.add_option("--faults", o.faults, "How many")->capture_default_str()->check(CLI::Range(1, 100'000));
   app.add_option("--seed", o.seed, "The same seed draws the same faults")->capture_default_str();
+  app.add_option("--log", o.log, "File for everything that the workers wrote to stderr");
   try {
     app.parse(argc, argv);
     return stsync::chaos::run(o);

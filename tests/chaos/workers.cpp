@@ -25,6 +25,7 @@ Workers::Workers(const test::Stage& stage, std::size_t count) : stage_(stage), r
 void Workers::start(std::size_t which) { running_[which] = stage_.start_worker({}, false); }
 
 void Workers::look_at(const test::Process& ended) {
+  logs_ += "--- a worker\n" + ended.err();
   std::istringstream lines(ended.err());
   for (std::string line; std::getline(lines, line);)
     if (line.find("stsync: bug") != std::string::npos || line.find("Sanitizer") != std::string::npos) complaints_.push_back(line);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "stage/stage.hpp"
@@ -24,6 +25,8 @@ class Workers {
   std::size_t revive();
   /// What they wrote to stderr that no worker should: a line each.
   const std::vector<std::string>& complaints() const noexcept { return complaints_; }
+  /// Everything that the ended ones wrote to stderr, one after the other.
+  const std::string& logs() const noexcept { return logs_; }
   /// Ends all of them.
   void stop();
 
@@ -34,6 +37,7 @@ class Workers {
   const test::Stage& stage_;
   std::vector<std::unique_ptr<test::Process>> running_;
   std::vector<std::string> complaints_;
+  std::string logs_;
 };
 
 }  // namespace stsync::chaos

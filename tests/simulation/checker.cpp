@@ -27,6 +27,7 @@ std::optional<Stage> next(Stage stage, Type type) {
       return std::nullopt;
     case Stage::waiting:
       if (type == v1::StatusEvent::started) return Stage::running;
+      if (type == v1::StatusEvent::progress) return Stage::waiting;
       if (type == v1::StatusEvent::paused) return Stage::paused;
       if (type == v1::StatusEvent::cancelled || type == v1::StatusEvent::failed) return Stage::ended;
       return std::nullopt;
@@ -40,6 +41,7 @@ std::optional<Stage> next(Stage stage, Type type) {
       return std::nullopt;
     case Stage::paused:
       if (type == v1::StatusEvent::resumed) return Stage::waiting;
+      if (type == v1::StatusEvent::progress) return Stage::paused;
       if (type == v1::StatusEvent::cancelled) return Stage::ended;
       return std::nullopt;
     case Stage::ended:
@@ -125,7 +127,9 @@ void Checker::check_history(const std::string& job, const std::vector<StatusRead
       continue;
     }
     if (stage == Stage::ended && type == end && answers_.contains(t.batch)) continue;
-    const auto to = next(stage, type);
+    // What was merged into a job may still be cancelled for itself.
+    const bool leaves = stage == Stage::ended && end == v1::StatusEvent::coalesced && type == v1::StatusEvent::cancelled;
+    const auto to = leaves ? Stage::ended : next(stage, type);
     if (!to) {
       wrong(fmt::format("job {}: {} in stage {}", job, v1::StatusEvent::Type_Name(type), static_cast<int>(stage)));
       return;

@@ -93,7 +93,7 @@ TEST_F(Answers, ADuplicateIsToldTheEndOfTheJobThatStandsForIt) {
 }
 
 TEST_F(Answers, AControlCommandWithoutEffectIsRefusedAndStaysSo) {
-  const auto c = answer(Control{command, "hash"}, to, false);
+  const auto c = answer(Control{command, "hash"}, to, Refusal{"not_found", "there is no such job"});
   EXPECT_THAT(told(c), ElementsAre("rejected j1"));
   memory.apply(c.journal.front());
   EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "rejected j1"));

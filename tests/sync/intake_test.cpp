@@ -224,6 +224,42 @@ TEST_F(IntakeTest, IdsAreMergedIntoOneJobAsFarAsItMayHaveThem) {
   EXPECT_EQ(told_json(sync_json("b", ids(3, 2))), "accept") << "it has begun, whatever the journal says";
 }
 
+TEST_F(IntakeTest, AJobThatMayEndTooEarlyStandsForNobody) {
+  const auto until = [](const char* deadline, const char* start_by) {
+    std::string out = R"({"resource":"jpm.jobs")";
+    if (*deadline != 0) out += std::string(R"(,"deadline":")") + deadline + "\"";
+    if (*start_by != 0) out += std::string(R"(,"start_by":")") + start_by + "\"";
+    return out + "}";
+  };
+  const auto *early = "2026-01-01T00:00:00Z", *late = "2026-01-02T00:00:00Z";
+  const auto merges = [&](const std::string& job, const std::string& command) {
+    memory = {};
+    remember(sync_json("a", job), v1::JobState::waiting);
+    return std::holds_alternative<Coalesce>(decide_json(sync_json("b", command)));
+  };
+  EXPECT_TRUE(merges(until("", ""), until(early, early))) << "it lasts for ever";
+  EXPECT_TRUE(merges(until(late, ""), until(early, "")));
+  EXPECT_FALSE(merges(until(early, ""), until(late, "")));
+  EXPECT_FALSE(merges(until(late, ""), until("", "")));
+  EXPECT_FALSE(merges(until("", early), until(late, late)));
+  EXPECT_TRUE(merges(until("", early), until("", early)));
+}
+
+TEST_F(IntakeTest, UnderAPauseItIsAcceptedAndToldThatItWaits) {
+  v1::TenantState tenant;
+  tenant.add_paused_resources("jpm.jobs");
+  memory.apply({tenant_journal_key("acme", 1001), tenant});
+  EXPECT_EQ(std::get<Accept>(decide_json(sync_json("a", R"({"resource":"jpm.jobs"})"))).note, "jpm.jobs is paused");
+  EXPECT_EQ(std::get<Accept>(decide_json(sync_json("a", R"({"resource":"crm.customers"})"))).note, "");
+  EXPECT_THAT(told_json(R"({"id":"d","app":"acme","tenant":1001,"pause":{"resource":"jpm.nothing"}})"),
+              HasSubstr("unknown_resource"));
+  EXPECT_EQ(told_json(R"({"id":"d","app":"acme","tenant":1001,"pause":{"resource":"reporting.reports/operations/17"}})"),
+            "control");
+  for (int i = 0; i < 1000; ++i) tenant.add_paused_resources("r" + std::to_string(i));
+  memory.apply({tenant_journal_key("acme", 1001), tenant});
+  EXPECT_THAT(told_json(R"({"id":"d","app":"acme","tenant":1001,"pause":{"resource":"crm.customers"}})"), HasSubstr("queue_full"));
+}
+
 TEST_F(IntakeTest, TheQueueOfATenantIsBounded) {
   limit = 2;
   remember(sync_json("a", R"({"resource":"jpm.jobs"})"), v1::JobState::waiting);

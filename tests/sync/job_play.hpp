@@ -150,7 +150,7 @@ class Life final : public TransactionRunner {
   }
 
   /// Starts the job as the journal has it, else as the command says. Several may run at once.
-  Job& start(const v1::Command& command) {
+  Job& start(const v1::Command& command, StreamSeat seat = {}) {
     const auto key = job_journal_key(command.app(), command.tenant(), command.id());
     v1::JobState state;
     if (const auto* known = memory_.job(key); known != nullptr) {
@@ -161,7 +161,7 @@ class Life final : public TransactionRunner {
       memory_.apply({key, state});
     }
     if (jobs_.empty()) tasks_.spawn("committer", run_committer());
-    jobs_.push_back(std::make_unique<Job>(context_, key, state));
+    jobs_.push_back(std::make_unique<Job>(context_, key, state, seat));
     tasks_.spawn("job", run_job(*jobs_.back()));
     return *jobs_.back();
   }
@@ -181,6 +181,7 @@ class Life final : public TransactionRunner {
     return job != nullptr && job->phase() == v1::JobState::completed;
   }
   Memory& memory() { return memory_; }
+  Committer& committer() { return committer_; }
   const core::ByteBudget& page_memory() const { return budget_; }
 
   std::function<kafka::CommitReport(const kafka::Batch&)> answer;

@@ -255,35 +255,121 @@ TEST(Job, OnceCancelledItStaysCancelled) {
   auto& job = life.start(sync_command());
   w.clock.run_for(100ms);
   job.pause();
-  job.resume();
-  EXPECT_TRUE(job.resumes());
   job.cancel();
-  EXPECT_FALSE(job.resumes());
   job.pause();
-  job.resume();
-  EXPECT_FALSE(job.resumes());
   ASSERT_TRUE(life.run(1s));
   EXPECT_EQ(*life.end, JobEnd::cancelled);
   EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::cancelled);
 }
 
-TEST(Job, ResumedBeforeThePauseTookEffectItAsksToBeStartedAgain) {
+v1::AskedState asked_for(v1::AskedState::What what, bool withdrawn = false) {
+  v1::AskedState asked;
+  asked.set_what(what);
+  asked.set_withdrawn(withdrawn);
+  return asked;
+}
+
+TEST(Job, WhatWasAskedOfItIsForgottenWithWhatItDid) {
+  struct Case {
+    v1::AskedState asked;
+    JobEnd end;
+    v1::AskedState::What left;
+  };
+  for (const auto& c : {Case{asked_for(v1::AskedState::pause), JobEnd::paused, v1::AskedState::nothing},
+                        Case{asked_for(v1::AskedState::resume), JobEnd::paused, v1::AskedState::resume},
+                        Case{asked_for(v1::AskedState::cancel), JobEnd::cancelled, v1::AskedState::nothing},
+                        Case{asked_for(v1::AskedState::resume, true), JobEnd::finished, v1::AskedState::nothing}}) {
+    World w;
+    Life life(w);
+    auto& job = life.start(sync_command());
+    w.clock.run_for(100ms);
+    Contribution contribution;
+    contribution.journal.push_back(asked_entry(kJob, c.asked));
+    life.committer().submit(std::move(contribution));
+    if (c.end == JobEnd::paused) job.pause();
+    if (c.end == JobEnd::cancelled) job.cancel();
+    ASSERT_TRUE(life.run(5s));
+    EXPECT_EQ(*life.end, c.end);
+    EXPECT_EQ(w.memory().asked(kJob).what(), c.left);
+    EXPECT_FALSE(w.memory().asked(kJob).withdrawn());
+  }
+}
+
+TEST(Job, WhoeverTakesItOverKeepsThePauseThatItWasIn) {
   World w;
+  int refused = 0;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (from != "r20" || refused++ > 0) return w.feed.page_at(from);
+    return core::fail(core::Error(ErrorKind::unauthorized, "no such client").with_retry_after(5min));
+  };
+  {
+    Life life(w);
+    life.start(sync_command());
+    w.clock.run_for(1s);
+    const auto* job = life.memory().job(kJob);
+    EXPECT_EQ(job->phase(), v1::JobState::auth_failed);
+    EXPECT_EQ(job->not_before_ms() - job->stalled_ms(), 300'000);
+    ASSERT_FALSE(life.run_and_die(1min, true, kJob));
+  }
+  const auto died = w.clock.now();
   Life life(w);
-  auto& job = life.start(sync_command());
-  job.resume();
-  EXPECT_FALSE(job.resumes()) << "nobody paused it";
-  w.clock.run_for(100ms);
-  EXPECT_FALSE(job.ending());
-  job.pause();
-  job.resume();
-  job.pause();
-  EXPECT_FALSE(job.resumes()) << "the last word counts";
-  job.resume();
-  ASSERT_TRUE(life.run(1s));
-  EXPECT_EQ(*life.end, JobEnd::paused);
-  EXPECT_TRUE(job.resumes());
-  EXPECT_TRUE(job.ending()) << "what comes now is for the journal, not for the job";
+  life.start(sync_command());
+  const auto calls = w.feed.asked.size();
+  EXPECT_FALSE(life.run(2min));
+  EXPECT_EQ(w.feed.asked.size(), calls) << "it is still to wait";
+  ASSERT_TRUE(life.run(5min));
+  EXPECT_LT(w.clock.now() - died, 5min);
+  expect_every_row_once(w);
+  EXPECT_EQ(w.memory().job(kJob)->not_before_ms(), 0) << "it got on";
+}
+
+TEST(Job, IsGivenUpWhenItHasNotGotOnForTooLong) {
+  World w;
+  w.config.worker.give_up_after = 2h;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (from.empty()) return w.feed.page_at(from);
+    return core::fail(ErrorKind::unauthorized, "no such client");
+  };
+  Life life(w);
+  life.start(sync_command());
+  EXPECT_FALSE(life.run(119min));
+  ASSERT_TRUE(life.run(3min));
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::failed);
+  EXPECT_EQ(w.memory().job(kJob)->failure().code(), "unauthorized");
+  EXPECT_THAT(w.memory().job(kJob)->failure().message(), HasSubstr("2h"));
+  EXPECT_EQ(w.of("st.jpm.jobs").size(), 10u);
+}
+
+TEST(Job, GivenUpItFailsWithWhatItIsToldUnlessItIsCancelled) {
+  for (const bool cancelled : {false, true}) {
+    World w;
+    Life life(w);
+    auto& job = life.start(sync_command());
+    w.clock.run_for(100ms);
+    job.pause();
+    if (cancelled) job.cancel();
+    job.give_up(core::Error(ErrorKind::expired, "the job was to end by now"));
+    ASSERT_TRUE(life.run(1s));
+    EXPECT_EQ(w.statuses().back(), cancelled ? "cancelled" : "failed");
+    EXPECT_EQ(w.memory().job(kJob)->failure().code(), cancelled ? "" : "expired");
+  }
+}
+
+TEST(Job, TooManyDeadLettersWithinAnHourEndIt) {
+  for (const bool slowly : {false, true}) {
+    World w;
+    w.config.worker.max_dead_letters = 25;
+    if (slowly) w.feed.takes = 31min;
+    Life life(w);
+    life.record_topic.record_limit = 100;  // no record fits
+    life.start(sync_command());
+    ASSERT_TRUE(life.run(5h));
+    const auto job = *w.memory().job(kJob);
+    EXPECT_EQ(job.phase(), slowly ? v1::JobState::completed : v1::JobState::failed);
+    EXPECT_EQ(job.failure().code(), slowly ? "" : "dead_letters");
+    EXPECT_EQ(w.of("st.dlq").size(), slowly ? 50u : 20u) << "the page that would cross the line is not published";
+    EXPECT_EQ(job.counts().dead_letters(), slowly ? 50 : 20);
+  }
 }
 
 TEST(Job, ItsEndIsSaidAgainUntilItCanBeWritten) {

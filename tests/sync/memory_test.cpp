@@ -38,11 +38,48 @@ TEST(Memory, IsWhatTheJournalSaysLast) {
   EXPECT_EQ(memory.job(job_journal_key("acme", 1001, "a"))->phase(), v1::JobState::running);
   EXPECT_EQ(memory.stream(stream_journal_key("acme", 1001, "jpm.jobs")).token(), "t");
   EXPECT_EQ(memory.stream("stream/none").token(), "");
-  EXPECT_TRUE(memory.tenant_paused(tenant_journal_key("acme", 1001)));
-  EXPECT_FALSE(memory.tenant_paused(tenant_journal_key("acme", 1002)));
+  EXPECT_TRUE(memory.tenant(tenant_journal_key("acme", 1001)).paused());
+  EXPECT_FALSE(memory.tenant(tenant_journal_key("acme", 1002)).paused());
   EXPECT_EQ(memory.offset(), 7);
   EXPECT_EQ(memory.phases().at(v1::JobState::running), 1);
   EXPECT_EQ(memory.phases().at(v1::JobState::waiting), 1);
+}
+
+TEST(Memory, KnowsWhoFollowsAJobForAsLongAsTheyDo) {
+  Memory memory;
+  const auto key = [](const char* id) { return job_journal_key("acme", 1001, id); };
+  const auto follower = [&](const char* id, v1::JobState::Phase phase) {
+    auto entry = job(id, phase, 1);
+    std::get<v1::JobState>(*entry.value).set_target("t");
+    return entry;
+  };
+  memory.apply(job("t", v1::JobState::running));
+  memory.apply(follower("a", v1::JobState::coalesced));
+  memory.apply(follower("b", v1::JobState::coalesced));
+  EXPECT_THAT(memory.followers(key("t")), ElementsAre(key("a"), key("b")));
+  EXPECT_THAT(memory.expired(1000, 0, 10), IsEmpty()) << "their job is open";
+  memory.apply(follower("a", v1::JobState::cancelled));
+  EXPECT_THAT(memory.followers(key("t")), ElementsAre(key("b")));
+  memory.apply({key("b"), std::nullopt});
+  EXPECT_THAT(memory.followers(key("t")), IsEmpty());
+  memory.apply(follower("b", v1::JobState::coalesced));
+  memory.apply(job("t", v1::JobState::completed, 2));
+  EXPECT_EQ(memory.expired(1000, 0, 10).size(), 3u);
+}
+
+TEST(Memory, KeepsWhatIsAskedOfAJobBesideIt) {
+  Memory memory;
+  const auto key = job_journal_key("acme", 1001, "a");
+  EXPECT_EQ(asked_journal_key(key), "asked/acme/1001/a");
+  v1::AskedState asked;
+  asked.set_what(v1::AskedState::pause);
+  const auto entry = asked_entry(key, asked);
+  ASSERT_TRUE(memory.read(entry.key, entry.bytes()));
+  EXPECT_EQ(memory.asked(key).what(), v1::AskedState::pause);
+  EXPECT_EQ(memory.entry(entry.key).bytes(), entry.bytes());
+  memory.apply(asked_entry(key, {}));
+  EXPECT_EQ(memory.asked(key).what(), v1::AskedState::nothing);
+  EXPECT_FALSE(memory.entry(entry.key).value);
 }
 
 TEST(Memory, ATombstoneForgets) {

@@ -268,7 +268,7 @@ TEST_F(VendorFaults, B16_AnAccountThatIsRefusedForGoodWaitsAndIsToldOfOncePerSte
   EXPECT_LE(static_cast<std::size_t>(w.desk.fetches), 2 * steps);
   EXPECT_LE(w.vendor->seen.size(), 2 * steps) << "one call and one with a new token";
   EXPECT_THAT(told, Not(Contains("failed")));
-  EXPECT_EQ(w.job().phase(), v1::JobState::running);
+  EXPECT_EQ(w.job().phase(), v1::JobState::auth_failed);
   good = true;
   ASSERT_TRUE(life.run(20min)) << "nobody has to start it again";
   expect_completed();

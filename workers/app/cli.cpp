@@ -48,6 +48,8 @@ void add_sync(CLI::App& app, Options& o, int& exit) {
       ->capture_default_str();
   cmd->add_option("--from", o.sync.from, "Start of a window, inclusive: 2026-01-02 or 2026-01-02T03:04:05Z");
   cmd->add_option("--to", o.sync.to, "End of a window, exclusive");
+  cmd->add_option("--start-within", o.sync.start_within, "Fails as expired where it has not begun by then: 10m");
+  cmd->add_option("--end-within", o.sync.end_within, "Fails as expired where it has not ended by then: 2h");
   cmd->add_option("--ids", o.sync.ids, "Single rows, of one resource (mode ids): 12,34")->delimiter(',')->take_all();
   cmd->add_option("--report", o.sync.report,
                   "Rows of a report instead of a resource: CATEGORY/ID, as reporting.category-reports has them");

@@ -33,8 +33,9 @@ struct SyncOptions {
   std::string mode = "incremental";
   std::string priority = "normal";
   std::string from, to;
-  std::string report;                   ///< CATEGORY/ID
-  std::vector<std::string> parameters;  ///< NAME=VALUE
+  std::string start_within, end_within;  ///< durations
+  std::string report;                    ///< CATEGORY/ID
+  std::vector<std::string> parameters;   ///< NAME=VALUE
   std::string id;
   bool wait = false;
 };

@@ -4,6 +4,7 @@
 
 #include "app/follow.hpp"
 #include "app/setup.hpp"
+#include "config/units.hpp"
 #include "core/rng.hpp"
 #include "core/text.hpp"
 #include "sync/names.hpp"
@@ -22,6 +23,18 @@ core::Result<void> fill_window(const SyncOptions& o, v1::Sync& sync) {
     if (!time)
       return core::fail(core::ErrorKind::bad_data, fmt::format("{}: '{}' is not a time such as 2026-01-02T03:04:05Z", name, *text));
     sync::set_time(*(sync.*field)(), *time);
+  }
+  return {};
+}
+
+core::Result<void> fill_times(const SyncOptions& o, v1::Sync& sync) {
+  for (const auto& [name, text, field] : {std::tuple("--start-within", &o.start_within, &v1::Sync::mutable_start_by),
+                                          std::tuple("--end-within", &o.end_within, &v1::Sync::mutable_deadline)}) {
+    if (text->empty()) continue;
+    const auto time = config::parse_duration(*text);
+    if (!time || *time <= core::Duration::zero())
+      return core::fail(core::ErrorKind::bad_data, fmt::format("{}: '{}' is not a duration such as 10m or 2h", name, *text));
+    sync::set_time(*(sync.*field)(), now() + std::chrono::duration_cast<std::chrono::milliseconds>(*time));
   }
   return {};
 }
@@ -118,6 +131,7 @@ int run_sync(const SyncOptions& o) {
     sync.set_priority(priority);
     sync.mutable_ids()->Assign(o.ids.begin(), o.ids.end());
     auto filled = fill_window(o, sync);
+    if (filled) filled = fill_times(o, sync);
     if (filled) filled = fill_report(o, sync);
     if (!filled) {
       complain(filled.error().message());

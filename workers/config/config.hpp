@@ -84,7 +84,9 @@ struct Worker {
   core::Duration settle = std::chrono::minutes(5);
   core::Duration dedupe_keep = std::chrono::hours(24);
   core::Duration drain_timeout = std::chrono::seconds(30);
-  std::string lost_cursor = "restart";  ///< restart | from-watermark | fail
+  core::Duration give_up_after = std::chrono::hours(24);
+  std::int64_t max_dead_letters = 1000;  ///< of a job in an hour
+  std::string lost_cursor = "restart";   ///< restart | from-watermark | fail
 };
 
 struct WebhookTls {

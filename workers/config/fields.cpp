@@ -122,6 +122,10 @@ Table<Worker> worker_table() {
   t.duration("settle", &Worker::settle, 0s, 24h, "A window of a list ends this long before now, so that late writes are inside.");
   t.duration("dedupe_keep", &Worker::dedupe_keep, 1min, 30 * 24h, "How long the id of a finished command is remembered.");
   t.duration("drain_timeout", &Worker::drain_timeout, 1s, 10min, "Time to end orderly after SIGTERM.");
+  t.duration("give_up_after", &Worker::give_up_after, 1min, 30 * 24h,
+             "A job that waits so long without getting on (throttled, retrying, auth_failed) fails.");
+  t.integer("max_dead_letters", &Worker::max_dead_letters, 0, 1'000'000'000,
+            "A job that would write more dead letters than this within an hour fails (dead_letters).");
   t.choice("lost_cursor", &Worker::lost_cursor, {"restart", "from-watermark", "fail"},
            "A cursor that ServiceTitan no longer knows, or has not reached: a full as a new job, reading on from the latest change "
            "published (feeds), or nothing. It is told in every case.");

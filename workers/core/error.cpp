@@ -27,6 +27,8 @@ constexpr auto kNames = std::to_array<std::pair<ErrorKind, std::string_view>>({
     {ErrorKind::unstable_list, "unstable_list"},
     {ErrorKind::cursor_lost, "cursor_lost"},
     {ErrorKind::restarted, "restarted"},
+    {ErrorKind::expired, "expired"},
+    {ErrorKind::dead_letters, "dead_letters"},
     {ErrorKind::tenant_mismatch, "tenant_mismatch"},
     {ErrorKind::unknown_resource, "unknown_resource"},
     {ErrorKind::unsupported, "unsupported"},

@@ -30,6 +30,8 @@ enum class ErrorKind {
   unstable_list,     ///< a list that changes faster than it can be read
   cursor_lost,       ///< the server does not know the stream's cursor (any more), or has not reached it
   restarted,         ///< a snapshot whose memory died with its worker: it runs again as a new job
+  expired,           ///< a job that was to have begun, or ended, by now
+  dead_letters,      ///< a job with too many of them
   tenant_mismatch,   ///< an answer with data of another tenant than was asked for
   unknown_resource,  ///< a resource, or an endpoint of one, that the catalogue does not have (any more)
   unsupported,       ///< a known request that this version does not do

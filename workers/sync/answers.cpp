@@ -47,7 +47,9 @@ Contribution answer(const Accept& accept, const Answering& to) {
   job.set_order(to.message.offset);
   job.mutable_counts();
   auto c = settling(to);
-  c.messages.push_back(status_message(to.topics.status, job_event(v1::StatusEvent::accepted, job, to.now)));
+  auto event = job_event(v1::StatusEvent::accepted, job, to.now);
+  event.set_note(accept.note);
+  c.messages.push_back(status_message(to.topics.status, event));
   c.journal.push_back({key_of(accept.command), std::move(job)});
   return c;
 }
@@ -101,12 +103,12 @@ Contribution answer(const Reject& reject, const Answering& to) {
   return c;
 }
 
-Contribution answer(const Control& control, const Answering& to, bool done) {
+Contribution answer(const Control& control, const Answering& to, const std::optional<Refusal>& refusal) {
   auto job = job_of(control.command, to);
   job.set_body_hash(control.body_hash);
-  job.set_phase(done ? v1::JobState::control : v1::JobState::rejected);
+  job.set_phase(refusal ? v1::JobState::rejected : v1::JobState::control);
   job.set_finished_ms(job.accepted_ms());
-  if (!done) *job.mutable_failure() = failure("not_found", "there is no such job");
+  if (refusal) *job.mutable_failure() = failure(refusal->code, refusal->message);
   auto c = settling(to);
   c.messages.push_back(status_message(to.topics.status, *end_event(job, to.now)));
   c.journal.push_back({key_of(control.command), std::move(job)});

@@ -5,6 +5,7 @@
 #include "core/clock.hpp"
 #include "kafka/message.hpp"
 #include "sync/committer.hpp"
+#include "sync/control.hpp"
 #include "sync/intake.hpp"
 #include "sync/memory.hpp"
 
@@ -26,7 +27,7 @@ Contribution answer(const Coalesce& coalesce, const Answering& to);
 Contribution answer(const Duplicate& duplicate, const Answering& to, const Memory& memory);
 Contribution answer(const Forward& forward, const Answering& to);
 Contribution answer(const Reject& reject, const Answering& to);
-/// `done`: there was something that it could act on.
-Contribution answer(const Control& control, const Answering& to, bool done);
+/// `refusal`: why nothing was done.
+Contribution answer(const Control& control, const Answering& to, const std::optional<Refusal>& refusal);
 
 }  // namespace stsync::sync

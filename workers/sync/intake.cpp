@@ -9,6 +9,7 @@
 #include "core/text.hpp"
 #include "kafka/client.hpp"
 #include "servicetitan/plan.hpp"
+#include "sync/control.hpp"
 #include "sync/names.hpp"
 
 namespace stsync::sync {
@@ -19,6 +20,8 @@ constexpr std::size_t kMaxIdBytes = 300;
 constexpr std::size_t kMaxPathBytes = 512;
 constexpr int kMaxParameters = 500;
 constexpr std::size_t kMaxNameBytes = 200;
+constexpr std::size_t kMaxStreamBytes = 1024;
+constexpr int kMaxPaused = 1000;
 
 constexpr std::string_view kForwarded = "st-forwarded";
 
@@ -134,13 +137,35 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
   return s.mode() == v1::report ? check_report(c) : std::nullopt;
 }
 
-std::optional<Reject> check_control(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
+/// What is paused is remembered: that must be something that there can be.
+std::optional<Reject> check_pause(const v1::Command& c, const IntakeContext& context) {
+  const auto& resource = c.pause().resource();
+  if (resource.empty()) return std::nullopt;
+  if (resource.size() > kMaxStreamBytes || context.catalogue.find(resource.substr(0, resource.find('/'))) == nullptr)
+    return reject(c, "unknown_resource", fmt::format("'{}' is not a resource", core::printable(resource, 80)));
+  if (context.memory.tenant(tenant_journal_key(c.app(), c.tenant())).paused_resources_size() >= kMaxPaused)
+    return reject(c, "queue_full", fmt::format("{} resources of this tenant are paused already", kMaxPaused));
+  return std::nullopt;
+}
+
+std::optional<Reject> check_control(const v1::Command& c, const IntakeContext& context) {
+  const auto& catalogue = context.catalogue;
+  if (c.has_pause()) return check_pause(c, context);
   if (!c.has_cursor()) return std::nullopt;
   if (catalogue.find(c.cursor().resource()) == nullptr)
     return reject(c, "unknown_resource", fmt::format("'{}' is not a resource", core::printable(c.cursor().resource(), 80)));
   if (c.cursor().change_case() == v1::Cursor::CHANGE_NOT_SET || (c.cursor().has_reset() && !c.cursor().reset()))
     return reject(c, "bad_command", "cursor needs reset: true or set");
   return std::nullopt;
+}
+
+/// A job that may end too early for a command cannot stand for it.
+bool lasts_for(const v1::Sync& job, const v1::Sync& command) {
+  const auto lasts = [](bool has, const auto& of_job, bool wants, const auto& of_command) {
+    return !has || (wants && ms_of(of_job) >= ms_of(of_command));
+  };
+  return lasts(job.has_deadline(), job.deadline(), command.has_deadline(), command.deadline()) &&
+         lasts(job.has_start_by(), job.start_by(), command.has_start_by(), command.start_by());
 }
 
 /// The same but for what the jobs read.
@@ -167,6 +192,7 @@ std::optional<Coalesce> merge(const v1::Command& c, const std::string& hash, con
     const auto& other = job.command();
     if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync() || context.runs(key)) continue;
     if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
+    if (!lasts_for(other.sync(), c.sync())) continue;
     if (other.sync().mode() == v1::full && c.sync().mode() == v1::incremental) return Coalesce{c, hash, other.id()};
     if (!same_kind(other.sync(), c.sync())) continue;
     if (auto wider = widened(job, c.sync())) return Coalesce{c, hash, other.id(), std::move(*wider)};
@@ -201,7 +227,7 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
     return reject(command, "conflict", "another command with this id was accepted before");
   }
   if (!command.has_sync()) {
-    if (auto bad = check_control(command, context.catalogue)) return *bad;
+    if (auto bad = check_control(command, context)) return *bad;
     return Control{std::move(command), hash};
   }
   if (auto bad = check_sync(command, context.catalogue)) return *bad;
@@ -209,7 +235,8 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
   if (waiting_jobs(command, context.memory) >= context.waiting_of_tenant_limit)
     return reject(command, "queue_full",
                   fmt::format("{} jobs of this tenant are waiting already", context.waiting_of_tenant_limit));
-  return Accept{std::move(command), hash};
+  auto note = pause_over(command, context.memory).value_or("");
+  return Accept{std::move(command), hash, std::move(note)};
 }
 
 }  // namespace stsync::sync

@@ -20,6 +20,7 @@ namespace stsync::sync {
 struct Accept {
   v1::Command command;
   std::string body_hash;
+  std::string note{};  ///< why it does not begin yet
 };
 struct Coalesce {  ///< into a waiting job of the same stream
   v1::Command command;

@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "config/units.hpp"
 #include "core/text.hpp"
 #include "servicetitan/classify.hpp"
+#include "sync/control.hpp"
 #include "sync/dead_letter.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
@@ -26,6 +28,7 @@ constexpr core::Duration kProgressEvery = 1s;
 constexpr core::Duration kThrottledEvery = 10s;
 constexpr int kTellLeftOut = 60;  // seconds: the dead letters name them all
 constexpr core::Duration kAuthWait = 60s;
+constexpr core::Duration kLongestStall = 15min;
 /// What a small page counts in its tenant's share of commits, in bytes; larger ones count as much more.
 constexpr double kTurnBytes = 64 << 10;
 /// A page is in memory twice: as its body, and in the producer's queue until the broker has it.
@@ -41,6 +44,8 @@ std::size_t memory_of(const FetchedPage& page) {
 }
 /// Key, headers and framing of a record, for the comparison with the topic's limit.
 constexpr std::size_t kRecordOverhead = 512;
+bool fits(const codec::Record& record, std::size_t limit) { return record.size + record.key.length + kRecordOverhead <= limit; }
+constexpr core::Duration kDeadLetterWindow = 1h;
 /// Of a file.
 constexpr std::size_t kLongestKey = 2048;
 
@@ -78,9 +83,10 @@ bool nothing_to_do(const v1::CrawlState& crawl) {
 
 }  // namespace
 
-Job::Job(JobContext& context, std::string key, v1::JobState state)
+Job::Job(JobContext& context, std::string key, v1::JobState state, StreamSeat seat)
     : context_(context),
       key_(std::move(key)),
+      seat_(seat),
       state_(std::move(state)),
       committed_(state_),
       name_(state_.command().sync().resource()),
@@ -91,22 +97,19 @@ Job::Job(JobContext& context, std::string key, v1::JobState state)
 
 void Job::cancel() {
   asked_ = JobEnd::cancelled;
-  resumes_ = false;
   stop_.request_stop();
 }
 
 void Job::pause() {
   if (!asked_) asked_ = JobEnd::paused;
-  resumes_ = false;
   stop_.request_stop();
 }
 
-limits::WorkClass Job::work() const {
-  const auto& sync = state_.command().sync();
-  if (sync.priority() == v1::interactive) return limits::WorkClass::interactive;
-  if (sync.priority() == v1::backfill) return limits::WorkClass::backfill;
-  if (sync.mode() == v1::ids) return limits::WorkClass::interactive;
-  return sync.mode() == v1::incremental ? limits::WorkClass::incremental : limits::WorkClass::backfill;
+void Job::give_up(Error why) {
+  if (asked_ == JobEnd::cancelled || given_up_) return;
+  asked_ = JobEnd::finished;
+  given_up_ = std::move(why);
+  stop_.request_stop();
 }
 
 boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
@@ -129,6 +132,7 @@ boost::asio::awaitable<JobEnd> Job::run(core::StopToken lane_stop) {
   // What is to stop does not begin anew either.
   if (asked_ && (error->kind() == ErrorKind::cancelled || goes_on(*error))) {
     co_await say_farewell();
+    if (given_up_) co_return co_await end(v1::JobState::failed, v1::StatusEvent::failed, &*given_up_, JobEnd::finished);
     const bool cancelled = *asked_ == JobEnd::cancelled;
     co_return co_await end(cancelled ? v1::JobState::cancelled : v1::JobState::paused,
                            cancelled ? v1::StatusEvent::cancelled : v1::StatusEvent::paused, nullptr, *asked_);
@@ -182,11 +186,12 @@ std::optional<Error> Job::begin() {
   if (mode == v1::report)
     pace_.emplace(context_.config.find_app(account_.app)->limits.reports_per_minute,
                   context_.memory.stream(stream_).report_run_ms());
-  // Single rows may come from another endpoint, with other fields; a report tells its columns itself; files have none.
-  if (mode != v1::ids && mode != v1::report && !resource_->has_files())
+  // Single rows may come from another endpoint, with other fields; a report tells its columns itself; files have none. What two
+  // jobs learn of one stream at once would not agree.
+  if (!seat_.guest && mode != v1::ids && mode != v1::report && !resource_->has_files())
     drift_.emplace(context_.memory.stream(stream_), state_.command().id(), state_.counts().pages() == 0);
-  state_.set_phase(v1::JobState::running);
   if (!waiting) return std::nullopt;
+  state_.set_phase(v1::JobState::running);
   auto c = contribution_of_state();
   c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(v1::StatusEvent::started, state_, now())));
   context_.committer.submit(std::move(c));
@@ -222,9 +227,11 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     auto keep = co_await end(v1::JobState::completed, v1::StatusEvent::completed, nullptr, JobEnd::finished);
     co_return keep == JobEnd::finished ? std::nullopt : std::optional(Error(ErrorKind::cancelled, "stopped"));
   }
+  if (auto error = co_await sit_out_stall()) co_return error;
   servicetitan::Attempts attempts;
   for (;;) {
     if (auto error = co_await wait_for_room(1)) co_return error;
+    if (auto error = co_await share_stream()) co_return error;
     core::Reservation memory;
     auto request = crawl_->next();
     request.fields.redactor = redactor_;
@@ -257,8 +264,10 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
       if (const auto size = sizer_of(*request.endpoint).after_page(request.page_size, rows, page->body->size()))
         crawl_->resize(*request.endpoint, *size);
     step->context.redactor = redactor_;
+    if (auto error = too_many_dead_letters(*page, *step)) co_return co_await after_pages(*error);
     auto turn = co_await commit_turn(*page);
     if (!turn) co_return co_await after_pages(turn.error());
+    if (stop_.stop_requested()) co_return co_await after_pages(Error(ErrorKind::cancelled, "stopped"));
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
     submit_page(*page, *step, std::move(memory), std::move(*turn));
     if (step->done) co_return co_await wait_for_room(0);
@@ -297,8 +306,8 @@ boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(const servicetitan:
     }
     if (page || page.error().kind() != ErrorKind::unauthorized) co_return page;
     taken->release();  // this wait may be long
-    tell(v1::StatusEvent::auth_failed, &page.error(), "token");
     const auto pause = page.error().retry_after() ? core::Duration(*page.error().retry_after()) : kAuthWait;
+    stall(v1::StatusEvent::auth_failed, page.error(), "token", pause);
     if (!co_await wait(pause, stop_.token())) co_return core::fail(ErrorKind::cancelled, "stopped");
   }
 }
@@ -323,6 +332,19 @@ boost::asio::awaitable<std::optional<Error>> Job::wait_for_room(std::size_t at_m
   co_return std::nullopt;
 }
 
+/// Until it is this job's turn among those that read the stream: the other one's answer is committed then, and so are all of ours.
+boost::asio::awaitable<std::optional<Error>> Job::share_stream() {
+  if (seat_.gate == nullptr || (!seat_.guest && !seat_.gate->guest_waits())) co_return std::nullopt;
+  if (auto error = co_await wait_for_room(0)) co_return error;
+  if (!seat_.guest) {
+    co_await seat_.gate->let_by(stop_.token());
+    co_return std::nullopt;
+  }
+  seat_.gate->leave();
+  if (co_await seat_.gate->enter(stop_.token())) co_return std::nullopt;
+  co_return Error(ErrorKind::cancelled, "stopped");
+}
+
 /// Why the crawl ends before its end. What becomes of the pages already submitted comes first: a page that will never be published
 /// fails the job, whoever asked it to stop meanwhile.
 boost::asio::awaitable<std::optional<Error>> Job::after_pages(Error why) {
@@ -338,10 +360,31 @@ boost::asio::awaitable<core::Result<limits::FairGate::Turn>> Job::commit_turn(co
   co_return co_await context_.commit_turns.enter({account_.app, account_.tenant, work(), weight}, bytes, cost, stop_.token());
 }
 
+/// What is wrong with so many is seldom the records: the page is not published, and the cursor stays in front of it.
+std::optional<Error> Job::too_many_dead_letters(const FetchedPage& page, const Step& step) {
+  const auto limit = context_.record_topic(origin_.topic).record_limit;
+  std::int64_t more = step.left_out ? 1 : 0;
+  if (step.page)
+    more +=
+        std::count_if(step.publish.begin(), step.publish.end(), [&](auto index) { return !fits(page.page.records[index], limit); });
+  if (more == 0) return std::nullopt;
+  const auto time = context_.clock.now();
+  while (!dead_letters_.empty() && time - dead_letters_.front().first > kDeadLetterWindow) dead_letters_.pop_front();
+  dead_letters_.emplace_back(time, more);
+  std::int64_t all = 0;
+  for (const auto& [when, n] : dead_letters_) all += n;
+  const auto most = context_.config.worker.max_dead_letters;
+  if (all <= most) return std::nullopt;
+  return Error(ErrorKind::dead_letters, fmt::format("more than {} dead letters within an hour (worker.max_dead_letters)", most));
+}
+
 void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory, limits::FairGate::Turn turn) {
   Contribution c;
   c.turn.emplace(std::move(turn));
   const bool first = state_.counts().pages() == 0;
+  state_.set_phase(v1::JobState::running);
+  state_.clear_not_before_ms();
+  state_.clear_stalled_ms();
   if (step.left_out) leave_out(c, step);
   if (step.page) {
     add_records(c, page, step);
@@ -354,6 +397,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
   add_stream(c, step.done);
   if (step.done) end_job(state_, v1::JobState::completed, now());
   c.journal.push_back({key_, state_});
+  if (step.done) forget_asked(c.journal, context_.memory, key_, true);
   c.owner = this;
   c.pages = 1;
   c.bytes += 256;
@@ -377,7 +421,7 @@ void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step
   auto& counts = *state_.mutable_counts();
   for (const auto index : step.publish) {
     const auto& record = page.page.records[index];
-    if (record.size + record.key.length + kRecordOverhead > limit) {
+    if (!fits(record, limit)) {
       refused.push_back({record, index});
       counts.set_dead_letters(counts.dead_letters() + 1);
       context_.metrics.dead_letter("too_large");
@@ -507,7 +551,7 @@ void Job::throttled(const Error& why) {
   const auto time = context_.clock.now();
   if (last_throttled_ != core::TimePoint{} && time - last_throttled_ < kThrottledEvery) return;
   last_throttled_ = time;
-  tell(v1::StatusEvent::throttled, &why, "request");
+  stall(v1::StatusEvent::throttled, why, "request", why.retry_after().value_or(0ms));
 }
 
 void Job::retrying(const Error& why, core::Duration pause) {
@@ -517,7 +561,26 @@ void Job::retrying(const Error& why, core::Duration pause) {
                   {"tenant", account_.tenant},
                   {"resource", name_},
                   {"wait_seconds", std::chrono::duration<double>(pause).count()}});
-  tell(v1::StatusEvent::retrying, &why, "request");
+  stall(v1::StatusEvent::retrying, why, "request", pause);
+}
+
+/// Whoever takes the job over keeps the pause that it was in, as far as that is still to come.
+boost::asio::awaitable<std::optional<Error>> Job::sit_out_stall() {
+  const auto pause = core::WallTime(std::chrono::milliseconds(state_.not_before_ms())) - now();
+  if (pause <= 0ms || co_await wait(std::min<core::Duration>(pause, kLongestStall), stop_.token())) co_return std::nullopt;
+  co_return Error(ErrorKind::cancelled, "stopped");
+}
+
+/// It waits before its next call; what waits so for too long is given up.
+void Job::stall(v1::StatusEvent::Type type, const Error& why, std::string_view stage, core::Duration pause) {
+  const auto ms = now().time_since_epoch().count();
+  state_.set_phase(after(state_.phase(), type).value_or(state_.phase()));
+  state_.set_not_before_ms(ms + std::chrono::duration_cast<std::chrono::milliseconds>(pause).count());
+  if (state_.stalled_ms() == 0) state_.set_stalled_ms(ms);
+  tell(type, &why, stage);
+  const auto patience = context_.config.worker.give_up_after;
+  if (std::chrono::milliseconds(ms - state_.stalled_ms()) < patience) return;
+  give_up(Error(why.kind(), fmt::format("nothing has got on for {}: {}", config::format_duration(patience), why.message())));
 }
 
 /// An event between pages; the journal entry makes it one with the phase.
@@ -525,9 +588,9 @@ void Job::tell(v1::StatusEvent::Type type, const Error* why, std::string_view st
   auto event = job_event(type, state_, now());
   if (why != nullptr) *event.mutable_failure() = failure_of(*why, stage, true);
   event.set_note(note);
-  Contribution c;
+  auto c = contribution_of_state();
   c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
-  c.urgent = true;
+  c.owner = this;
   context_.committer.submit(std::move(c));
 }
 

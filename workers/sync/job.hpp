@@ -22,6 +22,7 @@
 #include "sync/committer.hpp"
 #include "sync/drift.hpp"
 #include "sync/record_run.hpp"
+#include "sync/stream_gate.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace stsync::sync {
@@ -59,19 +60,24 @@ enum class JobEnd {
   lane_stopped,  ///< the lane ends: the journal holds where to go on
 };
 
+/// Where a job reads: some streams are read by two.
+struct StreamSeat {
+  StreamGate* gate = nullptr;  ///< outlives the job; null: nobody else reads the stream
+  bool guest = false;
+};
+
 /// One job from its start, or from where the journal says it stood, to its end. Pages are requested one after the other; at most
 /// two are not committed: one waiting, one being fetched. Loop thread only.
 class Job final : public servicetitan::CallObserver {
  public:
-  Job(JobContext& context, std::string key, v1::JobState state);
+  Job(JobContext& context, std::string key, v1::JobState state, StreamSeat seat = {});
   boost::asio::awaitable<JobEnd> run(core::StopToken lane_stop);
 
-  /// Stops it at the next page. A cancelled job stays cancelled; one that is resumed before it has stopped is to be started again
-  /// when it has (resumes()).
+  /// Stops it at the next page. What cannot be taken back wins: a cancelled job stays cancelled.
   void cancel();
   void pause();
-  void resume() { resumes_ = asked_ == JobEnd::paused; }
-  bool resumes() const noexcept { return resumes_; }
+  /// It fails with this.
+  void give_up(core::Error why);
   /// Its last word is said: what is asked now comes too late.
   bool ending() const noexcept { return ending_; }
   const v1::JobState& state() const noexcept { return state_; }
@@ -79,7 +85,7 @@ class Job final : public servicetitan::CallObserver {
   void throttled(const core::Error& why) override;
   void retrying(const core::Error& why, core::Duration wait) override;
   bool may_call() override { return context_.may_call(); }
-  limits::WorkClass work() const override;
+  limits::WorkClass work() const override { return work_of(state_.command().sync()); }
 
  private:
   struct Uncommitted {
@@ -106,9 +112,11 @@ class Job final : public servicetitan::CallObserver {
                                           servicetitan::Attempts& attempts);
   boost::asio::awaitable<void> say_farewell();
   boost::asio::awaitable<std::optional<core::Error>> wait_for_room(std::size_t at_most);
+  boost::asio::awaitable<std::optional<core::Error>> share_stream();
   boost::asio::awaitable<std::optional<core::Error>> after_pages(core::Error why);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   boost::asio::awaitable<core::Result<limits::FairGate::Turn>> commit_turn(const servicetitan::FetchedPage& page);
+  std::optional<core::Error> too_many_dead_letters(const servicetitan::FetchedPage& page, const servicetitan::Step& step);
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory,
                    limits::FairGate::Turn turn);
   void add_records(Contribution& c, const servicetitan::FetchedPage& page, const servicetitan::Step& step);
@@ -118,6 +126,8 @@ class Job final : public servicetitan::CallObserver {
   bool add_drift(Contribution& c, v1::StreamState& stream, bool done);
   bool move_cursor(v1::StreamState& stream, bool done);
   void count_calls();
+  boost::asio::awaitable<std::optional<core::Error>> sit_out_stall();
+  void stall(v1::StatusEvent::Type type, const core::Error& why, std::string_view stage, core::Duration wait);
   void tell(v1::StatusEvent::Type type, const core::Error* why, std::string_view stage, const std::string& note = {});
   boost::asio::awaitable<JobEnd> end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const core::Error* why, JobEnd result);
   servicetitan::LostCursor lost_cursor() const;
@@ -129,6 +139,7 @@ class Job final : public servicetitan::CallObserver {
 
   JobContext& context_;
   const std::string key_;
+  const StreamSeat seat_;
   v1::JobState state_;                      ///< as submitted
   v1::JobState committed_;                  ///< as committed
   const std::string name_;                  ///< of the resource
@@ -146,10 +157,11 @@ class Job final : public servicetitan::CallObserver {
   core::StopSource stop_;
   core::StopToken lane_stop_;
   std::optional<JobEnd> asked_;
-  bool resumes_ = false;
+  std::optional<core::Error> given_up_;
   bool ending_ = false;
   std::map<const servicetitan::Endpoint*, servicetitan::PageSizer> sizers_;
-  std::size_t largest_page_ = 0;  ///< bytes of memory that it took
+  std::deque<std::pair<core::TimePoint, std::int64_t>> dead_letters_;  ///< of the last hour
+  std::size_t largest_page_ = 0;                                       ///< bytes of memory that it took
   core::TimePoint last_progress_{};
   core::TimePoint last_throttled_{};
 };

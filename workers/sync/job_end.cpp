@@ -1,5 +1,6 @@
 // The last word of a job, and what goes on in its place.
 #include "core/text.hpp"
+#include "sync/control.hpp"
 #include "sync/job.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
@@ -96,6 +97,9 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
   if (why != nullptr) *event.mutable_failure() = state_.failure();
   do {
     auto c = contribution_of_state();
+    // One that is to come back at once is paused first.
+    if (phase != v1::JobState::paused || context_.memory.asked(key_).what() != v1::AskedState::resume)
+      forget_asked(c.journal, context_.memory, key_, terminal(phase));
     c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
     if (next) add_successor(c, *next, *why);
     const auto ticket = context_.committer.submit(std::move(c));

@@ -41,7 +41,7 @@ boost::asio::awaitable<std::optional<Error>> Job::wait_for_run(bool at_once) {
     if (pause.count() <= 0) break;
     const Error why(ErrorKind::throttled, fmt::format("{} may be run again at {}", stream_name(state_.command().sync()),
                                                       core::format_utc(now() + pause)));
-    if (!std::exchange(told, true)) tell(v1::StatusEvent::throttled, &why, "request");
+    if (!std::exchange(told, true)) stall(v1::StatusEvent::throttled, why, "request", pause);
     if (!co_await wait(pause, stop_.token())) co_return stopped();
   }
   pace_->began(ms(now()));

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -36,17 +36,27 @@ constexpr core::Duration kHousekeeping = 10s;
 constexpr std::size_t kKeepFinished = 50'000;
 constexpr std::size_t kForgetAtOnce = 500;
 constexpr std::size_t kCommandsAtOnce = 64;
-/// Before every order: those of jobs that came from another partition are negative.
-constexpr auto kFirst = std::numeric_limits<std::int64_t>::min();
 
 /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
 bool leased(const LaneContext& c) { return c.clock.now() - c.consumer.last_heartbeat() < c.config.kafka.session_timeout / 2; }
+
+/// What has begun goes on first, then what somebody waits for.
+int urgency(const v1::JobState& job) {
+  if (begun(job.phase())) return 0;
+  return work_of(job.command().sync()) == limits::WorkClass::interactive ? 1 : 2;
+}
 
 /// What is found out before the lane can work.
 struct Restored {
   Memory memory;
   StartOffset start;
   Salvage salvage;
+};
+
+/// A stream that is being read, and by whom: keys of jobs, empty for nobody.
+struct BusyStream {
+  std::unique_ptr<StreamGate> gate;
+  std::string host, guest;
 };
 
 }  // namespace
@@ -63,14 +73,19 @@ struct Lane::Incarnation final : TransactionRunner {
   boost::asio::awaitable<void> read_commands();
   void take(const kafka::Message& m);
   void control(const Control& control, const Answering& to);
-  std::size_t control_jobs(const v1::Command& command);
-  bool control_cursor(const v1::Command& command, Contribution& c);
+  std::optional<Refusal> control_jobs(const v1::Command& command, Contribution& changes);
+  void control_job(v1::Command::ActionCase action, const std::string& key);
+  std::optional<Refusal> control_cursor(const v1::Command& command, Contribution& changes);
 
   // Jobs.
   void start_jobs();
   bool may_start(const v1::JobState& state) const;
+  std::optional<StreamSeat> take_seat(const std::string& key, const v1::JobState& state);
+  void leave_seat(const std::string& key, const std::string& stream);
   boost::asio::awaitable<void> run_job(std::string key);
-  void end_waiting(const std::string& key, v1::JobState state, v1::JobState::Phase phase, v1::StatusEvent::Type type);
+  void do_what_is_left();
+  void expire(const std::string& key);
+  void change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why = {});
 
   boost::asio::awaitable<void> housekeeping();
   void sample_usage();
@@ -93,7 +108,7 @@ struct Lane::Incarnation final : TransactionRunner {
   JobContext job_context;
   std::map<std::string, std::unique_ptr<Job>> running;  ///< by journal key
   JobSlots slots;                                       ///< of those
-  std::map<std::string, std::string> busy_streams;      ///< stream key -> job
+  std::map<std::string, BusyStream> busy_streams;       ///< by key
   std::set<std::string> held;                           ///< tenants whose first call waits out the vendor's window
   core::TimePoint started;
   core::TaskGroup tasks;
@@ -289,13 +304,7 @@ boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
     intake_wake->notify();
     tick->notify();
   });
-  for (const auto& key : memory.open_jobs())
-    if (const auto& job = *memory.job(key); job.phase() == v1::JobState::running) {
-      Contribution c;
-      c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::restarted, job, wall())));
-      c.urgent = true;
-      committer.submit(std::move(c));
-    }
+  do_what_is_left();
   tasks.spawn(fmt::format("lane {} commands", lane.partition_), read_commands());
   tasks.spawn(fmt::format("lane {} housekeeping", lane.partition_), housekeeping());
   start_jobs();
@@ -355,63 +364,55 @@ void Lane::Incarnation::take(const kafka::Message& m) {
   say("rejected", answer(r, to));
 }
 
-/// What it changes of a cursor is committed with the answer; jobs tell by themselves what they do.
+/// What it changes of a cursor or a tenant is committed with the answer; jobs tell by themselves what they do.
 void Lane::Incarnation::control(const Control& control, const Answering& to) {
   const auto& command = control.command;
-  Contribution cursor;
-  const bool done = command.has_cursor() ? control_cursor(command, cursor) : control_jobs(command) > 0;
-  auto c = answer(control, to, done);
-  c.journal.insert(c.journal.begin(), cursor.journal.begin(), cursor.journal.end());
-  c.messages.insert(c.messages.begin(), cursor.messages.begin(), cursor.messages.end());
-  ctx.metrics.command(done ? "accepted" : "rejected");
+  Contribution changes;
+  const auto refusal = command.has_cursor() ? control_cursor(command, changes) : control_jobs(command, changes);
+  auto c = answer(control, to, refusal);
+  c.journal.insert(c.journal.begin(), changes.journal.begin(), changes.journal.end());
+  ctx.metrics.command(refusal ? "rejected" : "accepted");
   committer.submit(std::move(c));
 }
 
-/// How many jobs the command meant. Their own events follow when they have stopped.
-std::size_t Lane::Incarnation::control_jobs(const v1::Command& command) {
-  const auto& [job_id, resource] = command.has_cancel()  ? std::pair(command.cancel().job(), command.cancel().resource())
-                                   : command.has_pause() ? std::pair(command.pause().job(), command.pause().resource())
-                                                         : std::pair(command.resume().job(), command.resume().resource());
-  std::vector<std::pair<std::string, v1::JobState>> meant;
-  for (const auto& key : memory.open_jobs()) {
-    const auto& state = *memory.job(key);
-    const auto& c = state.command();
-    if (c.app() != command.app() || c.tenant() != command.tenant()) continue;
-    if ((!job_id.empty() && c.id() != job_id) ||
-        (!resource.empty() && c.sync().resource() != resource && stream_name(c.sync()) != resource))
-      continue;
-    meant.emplace_back(key, state);
-  }
-  for (const auto& [key, state] : meant) {
-    const auto it = running.find(key);
-    const bool runs = it != running.end() && !it->second->ending();
-    switch (effect_of(command.action_case(), state.phase(), runs)) {
-      case ControlEffect::nothing:
-        break;
-      case ControlEffect::ask_to_cancel:
-        it->second->cancel();
-        break;
-      case ControlEffect::ask_to_pause:
-        it->second->pause();
-        break;
-      case ControlEffect::ask_to_resume:
-        it->second->resume();
-        break;
-      case ControlEffect::cancel:
-        end_waiting(key, state, v1::JobState::cancelled, v1::StatusEvent::cancelled);
-        break;
-      case ControlEffect::pause:
-        end_waiting(key, state, v1::JobState::paused, v1::StatusEvent::paused);
-        break;
-      case ControlEffect::resume:
-        end_waiting(key, state, v1::JobState::waiting, v1::StatusEvent::resumed);
-        break;
-    }
-  }
-  return meant.size();
+/// What a command without a job means is true of jobs to come, too. A job's own events follow when it has stopped.
+std::optional<Refusal> Lane::Incarnation::control_jobs(const v1::Command& command, Contribution& changes) {
+  if (auto refusal = cannot_resume(command, memory)) return refusal;
+  const auto meant = jobs_meant(command, memory);
+  const auto tenant = tenant_after(command, memory);
+  if (meant.empty() && !tenant) return Refusal{"not_found", "there is no such job"};
+  for (const auto& key : meant) control_job(command.action_case(), key);
+  if (tenant) changes.journal.push_back(*tenant);
+  return std::nullopt;
 }
 
-bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution& c) {
+void Lane::Incarnation::control_job(v1::Command::ActionCase action, const std::string& key) {
+  const auto state = *memory.job(key);
+  if (state.phase() == v1::JobState::coalesced) {
+    change(key, v1::StatusEvent::cancelled);
+    const auto target = job_journal_key(state.command().app(), state.command().tenant(), state.target());
+    if (memory.asked(target).withdrawn() && memory.followers(target).empty()) control_job(action, target);
+    return;
+  }
+  const auto it = running.find(key);
+  const bool runs = it != running.end() && !it->second->ending();
+  const auto effect = effect_of(action, {state.phase(), memory.asked(key), runs, !memory.followers(key).empty()});
+  if (effect.event) return change(key, *effect.event);
+  if (!effect.asked) return;
+  Contribution c;
+  c.journal.push_back(asked_entry(key, *effect.asked));
+  c.urgent = true;
+  if (effect.asked->withdrawn() && !memory.asked(key).withdrawn()) {
+    auto event = job_event(v1::StatusEvent::progress, state, wall());
+    event.set_note("cancelled, and goes on for the commands that were merged into it");
+    c.messages.push_back(status_message(topics().status, event));
+  }
+  committer.submit(std::move(c));
+  if (runs && effect.asked->what() == v1::AskedState::cancel) it->second->cancel();
+  if (runs && effect.asked->what() == v1::AskedState::pause) it->second->pause();
+}
+
+std::optional<Refusal> Lane::Incarnation::control_cursor(const v1::Command& command, Contribution& changes) {
   const auto key = stream_journal_key(command.app(), command.tenant(), command.cursor().resource());
   auto stream = memory.stream(key);
   forget_cursor(stream);
@@ -421,24 +422,57 @@ bool Lane::Incarnation::control_cursor(const v1::Command& command, Contribution&
       stream.set_token(command.cursor().set());
     } else {
       const auto time = core::parse_utc(command.cursor().set());
-      if (!time) return false;
+      if (!time) return Refusal{"bad_command", "the cursor of a list is a time such as 2026-01-02T03:04:05Z"};
       stream.set_watermark_ms(time->time_since_epoch().count());
     }
   }
   stream.set_updated_ms(wall().time_since_epoch().count());
-  c.journal.push_back({key, stream});
-  return true;
+  changes.journal.push_back({key, stream});
+  return std::nullopt;
 }
 
-/// A job that does not run changes its phase.
-void Lane::Incarnation::end_waiting(const std::string& key, v1::JobState state, v1::JobState::Phase phase,
-                                    v1::StatusEvent::Type type) {
-  terminal(phase) ? end_job(state, phase, wall()) : state.set_phase(phase);
+/// What happens to a job that nobody works on, or to a command that was merged. What was asked of it has happened with that.
+void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why) {
+  auto state = *memory.job(key);
+  const auto phase = after(state.phase(), type);
+  core::check(phase.has_value(), "a job changes along the table of its life");
+  terminal(*phase) ? end_job(state, *phase, wall()) : state.set_phase(*phase);
+  if (why) *state.mutable_failure() = *why;
   Contribution c;
   c.journal.push_back({key, state});
-  c.messages.push_back(status_message(topics().status, job_event(type, state, wall())));
+  forget_asked(c.journal, memory, key, terminal(*phase));
+  auto event = job_event(type, state, wall());
+  if (why) *event.mutable_failure() = *why;
+  c.messages.push_back(status_message(topics().status, event));
   c.urgent = true;
   committer.submit(std::move(c));
+}
+
+/// A job whose time is over. One that runs ends by itself.
+void Lane::Incarnation::expire(const std::string& key) {
+  const auto why = overdue(*memory.job(key), wall());
+  if (!why) return;
+  const auto it = running.find(key);
+  if (it == running.end()) return change(key, v1::StatusEvent::failed, failure_of(*why, "deadline", false));
+  if (!it->second->ending()) it->second->give_up(*why);
+}
+
+/// What an earlier lane heard and did not live to do comes before everything else.
+void Lane::Incarnation::do_what_is_left() {
+  const auto open = memory.open_jobs();
+  for (const auto& key : open) {
+    const auto& job = *memory.job(key);
+    const auto asked = memory.asked(key);
+    const auto event = left_to_do({job.phase(), asked, false, !memory.followers(key).empty()});
+    if (event) {
+      change(key, *event);
+    } else if (begun(job.phase())) {
+      Contribution c;
+      c.messages.push_back(status_message(topics().status, job_event(v1::StatusEvent::restarted, job, wall())));
+      c.urgent = true;
+      committer.submit(std::move(c));
+    }
+  }
 }
 
 // --- jobs -------------------------------------------------------------------------------------------------------------------
@@ -446,43 +480,72 @@ void Lane::Incarnation::end_waiting(const std::string& key, v1::JobState state, 
 /// Starts every job whose stream is free, in the order of their commands.
 void Lane::Incarnation::start_jobs() {
   if (stop.stop_requested()) return;
-  std::vector<std::pair<std::int64_t, const std::string*>> ready;
+  std::vector<std::tuple<int, std::int64_t, const std::string*>> ready;
   for (const auto& key : memory.open_jobs())
-    if (const auto& state = *memory.job(key);
-        !running.contains(key) && (state.phase() == v1::JobState::waiting || state.phase() == v1::JobState::running))
-      ready.emplace_back(state.phase() == v1::JobState::running ? kFirst : state.order(), &key);
-  std::sort(ready.begin(), ready.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (const auto& [order, key] : ready) {
-    const auto& state = *memory.job(*key);
+    if (const auto& state = *memory.job(key); !running.contains(key) && state.phase() != v1::JobState::paused)
+      ready.emplace_back(urgency(state), state.order(), &key);
+  std::sort(ready.begin(), ready.end());
+  for (const auto& [rank, order, place] : ready) {
+    const auto key = *place;
+    const auto& state = *memory.job(key);
+    if (overdue(state, wall())) {
+      expire(key);
+      continue;
+    }
     const auto& c = state.command();
     const auto tenant = tenant_key(c.app(), c.tenant());
     if (!slots.may_take(tenant) || !may_start(state)) continue;
+    const auto seat = take_seat(key, state);
+    if (!seat) continue;
     slots.take(tenant);
-    busy_streams[stream_journal_key(c)] = *key;
     if (held.insert(tenant).second) ctx.limiter.hold(c.app(), c.tenant(), started + kFirstCallAfter);
-    running[*key] = std::make_unique<Job>(job_context, *key, state);
-    tasks.spawn("job " + c.id(), run_job(*key));
+    running[key] = std::make_unique<Job>(job_context, key, state, *seat);
+    tasks.spawn("job " + c.id(), run_job(key));
   }
 }
 
 bool Lane::Incarnation::may_start(const v1::JobState& state) const {
   const auto& c = state.command();
-  if (busy_streams.contains(stream_journal_key(c))) return false;
+  if (pause_over(c, memory)) return false;
   // Configuration may have changed since the command was accepted: such a job waits until its tenant is there again.
   return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr;
+}
+
+/// Jobs of one stream come one after the other, but for a short one beside a long one that has begun.
+std::optional<StreamSeat> Lane::Incarnation::take_seat(const std::string& key, const v1::JobState& state) {
+  const auto stream = stream_journal_key(state.command());
+  auto& busy = busy_streams[stream];
+  if (!busy.gate) {
+    busy = {std::make_unique<StreamGate>(ctx.clock), key, {}};
+    return StreamSeat{busy.gate.get(), false};
+  }
+  if (busy.host.empty() || !busy.guest.empty()) return std::nullopt;
+  if (!may_visit(state, running.at(busy.host)->state(), memory.stream(stream))) return std::nullopt;
+  busy.guest = key;
+  return StreamSeat{busy.gate.get(), true};
+}
+
+void Lane::Incarnation::leave_seat(const std::string& key, const std::string& stream) {
+  auto& busy = busy_streams.at(stream);
+  if (busy.guest == key) {
+    busy.gate->leave();
+    busy.guest.clear();
+  } else {
+    busy.gate->host_gone();
+    busy.host.clear();
+  }
+  if (busy.host.empty() && busy.guest.empty()) busy_streams.erase(stream);
 }
 
 boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
   auto& job = *running.at(key);
   const auto end = co_await job.run(stop.token());
-  const bool resumes = end == JobEnd::paused && job.resumes();
   const auto& c = job.state().command();
-  busy_streams.erase(stream_journal_key(c));
+  leave_seat(key, stream_journal_key(c));
   slots.give_back(tenant_key(c.app(), c.tenant()));
   running.erase(key);
   if (end == JobEnd::lane_stopped) co_return;
-  if (const auto* state = memory.job(key); resumes && state != nullptr && state->phase() == v1::JobState::paused)
-    end_waiting(key, *state, v1::JobState::waiting, v1::StatusEvent::resumed);
+  if (end == JobEnd::paused && memory.asked(key).what() == v1::AskedState::resume) change(key, v1::StatusEvent::resumed);
   start_jobs();
 }
 
@@ -493,6 +556,8 @@ boost::asio::awaitable<void> Lane::Incarnation::housekeeping() {
     co_await tick->wait_until(ctx.clock.now() + kHousekeeping);
     if (stop.stop_requested()) co_return;
     sample_usage();
+    const auto open = memory.open_jobs();
+    for (const auto& key : open) expire(key);
     const auto before = wall() - std::chrono::duration_cast<std::chrono::milliseconds>(ctx.config.worker.dedupe_keep);
     const auto old = memory.expired(before.time_since_epoch().count(), kKeepFinished, kForgetAtOnce);
     if (old.empty()) continue;

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/text.hpp"
+#include "sync/names.hpp"
 
 namespace stsync::sync {
 namespace {
@@ -22,9 +23,13 @@ core::Result<std::optional<JournalEntry::Value>> parse_entry(const std::string& 
   if (starts(key, "job/")) return parse<v1::JobState>(value);
   if (starts(key, "stream/")) return parse<v1::StreamState>(value);
   if (starts(key, "tenant/")) return parse<v1::TenantState>(value);
+  if (starts(key, "asked/")) return parse<v1::AskedState>(value);
   if (starts(key, "lane/")) return parse<v1::LaneState>(value);
   return core::fail(core::ErrorKind::bad_data, "a foreign journal key " + core::printable(key, 80));
 }
+
+/// Of the job that a command was merged into.
+std::string target_key(const std::string& key, const v1::JobState& job) { return key.substr(0, key.rfind('/') + 1) + job.target(); }
 
 }  // namespace
 
@@ -40,15 +45,9 @@ void end_job(v1::JobState& job, v1::JobState::Phase phase, core::WallTime now) {
   if (job.command().has_sync()) job.mutable_command()->mutable_sync()->clear_ids();
 }
 
-bool terminal(v1::JobState::Phase phase) noexcept {
-  switch (phase) {
-    case v1::JobState::waiting:
-    case v1::JobState::running:
-    case v1::JobState::paused:
-      return false;
-    default:
-      return true;
-  }
+JournalEntry asked_entry(const std::string& job, const v1::AskedState& asked) {
+  if (asked.what() == v1::AskedState::nothing && !asked.withdrawn()) return {asked_journal_key(job), std::nullopt};
+  return {asked_journal_key(job), asked};
 }
 
 void forget_cursor(v1::StreamState& stream) {
@@ -68,30 +67,47 @@ core::Result<void> Memory::read(const std::string& key, const std::optional<std:
 }
 
 void Memory::apply(const JournalEntry& entry) {
-  if (const auto it = jobs_.find(entry.key); it != jobs_.end()) --phases_[it->second.phase()];
-  open_.erase(entry.key);
-  if (!entry.value) {
-    jobs_.erase(entry.key);
-    streams_.erase(entry.key);
-    tenants_.erase(entry.key);
-    return;
-  }
-  if (const auto* job = std::get_if<v1::JobState>(&*entry.value)) {
-    jobs_[entry.key] = *job;
-    ++phases_[job->phase()];
-    if (!terminal(job->phase())) open_.insert(entry.key);
-  } else if (const auto* stream = std::get_if<v1::StreamState>(&*entry.value))
+  forget(entry.key);
+  if (!entry.value) return;
+  if (const auto* job = std::get_if<v1::JobState>(&*entry.value))
+    remember(entry.key, *job);
+  else if (const auto* stream = std::get_if<v1::StreamState>(&*entry.value))
     streams_[entry.key] = *stream;
   else if (const auto* tenant = std::get_if<v1::TenantState>(&*entry.value))
     tenants_[entry.key] = *tenant;
+  else if (const auto* asked = std::get_if<v1::AskedState>(&*entry.value))
+    asked_[entry.key] = *asked;
   else if (const auto* lane = std::get_if<v1::LaneState>(&*entry.value))
     offset_ = lane->offset();
+}
+
+void Memory::remember(const std::string& key, const v1::JobState& job) {
+  jobs_[key] = job;
+  ++phases_[job.phase()];
+  if (!terminal(job.phase())) open_.insert(key);
+  if (job.phase() == v1::JobState::coalesced) followers_[target_key(key, job)].insert(key);
+}
+
+void Memory::forget(const std::string& key) {
+  streams_.erase(key);
+  tenants_.erase(key);
+  asked_.erase(key);
+  const auto it = jobs_.find(key);
+  if (it == jobs_.end()) return;
+  --phases_[it->second.phase()];
+  open_.erase(key);
+  if (it->second.phase() == v1::JobState::coalesced)
+    if (const auto of = followers_.find(target_key(key, it->second));
+        of != followers_.end() && of->second.erase(key) > 0 && of->second.empty())
+      followers_.erase(of);
+  jobs_.erase(it);
 }
 
 JournalEntry Memory::entry(const std::string& key) const {
   if (const auto it = jobs_.find(key); it != jobs_.end()) return {key, it->second};
   if (const auto it = streams_.find(key); it != streams_.end()) return {key, it->second};
   if (const auto it = tenants_.find(key); it != tenants_.end()) return {key, it->second};
+  if (const auto it = asked_.find(key); it != asked_.end()) return {key, it->second};
   return {key, std::nullopt};
 }
 
@@ -105,15 +121,27 @@ v1::StreamState Memory::stream(const std::string& key) const {
   return it == streams_.end() ? v1::StreamState() : it->second;
 }
 
-bool Memory::tenant_paused(const std::string& key) const {
+v1::TenantState Memory::tenant(const std::string& key) const {
   const auto it = tenants_.find(key);
-  return it != tenants_.end() && it->second.paused();
+  return it == tenants_.end() ? v1::TenantState() : it->second;
+}
+
+v1::AskedState Memory::asked(const std::string& job) const {
+  const auto it = asked_.find(asked_journal_key(job));
+  return it == asked_.end() ? v1::AskedState() : it->second;
+}
+
+const std::set<std::string>& Memory::followers(const std::string& job) const {
+  static const std::set<std::string> none;
+  const auto it = followers_.find(job);
+  return it == followers_.end() ? none : it->second;
 }
 
 std::vector<std::string> Memory::expired(std::int64_t before_ms, std::size_t keep, std::size_t most) const {
   std::vector<std::pair<std::int64_t, const std::string*>> finished;
   for (const auto& [key, job] : jobs_)
-    if (terminal(job.phase())) finished.emplace_back(job.finished_ms(), &key);
+    if (terminal(job.phase()) && !(job.phase() == v1::JobState::coalesced && open_.contains(target_key(key, job))))
+      finished.emplace_back(job.finished_ms(), &key);
   std::sort(finished.begin(), finished.end());
   const auto surplus = finished.size() > keep ? finished.size() - keep : 0;
   std::vector<std::string> out;

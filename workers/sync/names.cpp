@@ -28,6 +28,9 @@ std::string stream_journal_key(const v1::Command& command) {
   return stream_journal_key(command.app(), command.tenant(), stream_name(command.sync()));
 }
 std::string tenant_journal_key(std::string_view app, std::int64_t tenant) { return fmt::format("tenant/{}/{}", app, tenant); }
+std::string asked_journal_key(std::string_view job_journal_key) {
+  return fmt::format("asked{}", job_journal_key.substr(job_journal_key.find('/')));
+}
 std::string lane_journal_key(std::int32_t partition) { return fmt::format("lane/{}", partition); }
 
 std::string_view kind_of(std::string_view journal_key) {

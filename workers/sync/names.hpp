@@ -22,6 +22,8 @@ std::string stream_name(const v1::Sync& sync);
 std::string report_name(const v1::Report& report);
 std::string stream_journal_key(const v1::Command& command);
 std::string tenant_journal_key(std::string_view app, std::int64_t tenant);
+/// Of what is asked of the job behind a journal key.
+std::string asked_journal_key(std::string_view job_journal_key);
 std::string lane_journal_key(std::int32_t partition);
 /// "job" of "job/acme/1001/…": the word that keys of ours begin with, whatever version wrote them; empty: not ours.
 std::string_view kind_of(std::string_view journal_key);

@@ -29,6 +29,10 @@ void set_time(google::protobuf::Timestamp& out, core::WallTime t) {
   out.set_nanos(static_cast<int>(ms % 1000) * 1'000'000);
 }
 
+core::WallTime time_of(const google::protobuf::Timestamp& t) noexcept {
+  return core::WallTime(std::chrono::milliseconds(t.seconds() * 1000 + t.nanos() / 1'000'000));
+}
+
 v1::StatusEvent job_event(v1::StatusEvent::Type type, const v1::JobState& job, core::WallTime now) {
   v1::StatusEvent e;
   const auto& c = job.command();

@@ -20,5 +20,6 @@ v1::Failure failure_of(const core::Error& error, std::string_view stage, bool re
 kafka::OwnedMessage status_message(const std::string& topic, const v1::StatusEvent& event, const std::string& key = {});
 
 void set_time(google::protobuf::Timestamp& out, core::WallTime t);
+core::WallTime time_of(const google::protobuf::Timestamp& t) noexcept;
 
 }  // namespace stsync::sync
