@@ -194,7 +194,7 @@ TEST(BadPage, CutResetAndRefusedCallsAreRepeatedWithoutADuplicate) {
   expect_truth(stage, "jpm.jobs");
 }
 
-TEST(BadRecord, TooLargeForItsTopicGoesToTheDeadLettersInTheSameTransaction) {
+TEST(BadRecord, A15_TooLargeForItsTopicGoesToTheDeadLettersInTheSameTransaction) {
   Stage stage({.records = 300, .export_page = 50});
   stage.control("/__sim/faults", R"({"oversize_record":1200000,"resource":"jpm.jobs"})");
   const auto worker = stage.start_worker();

@@ -15,7 +15,14 @@ namespace stsync::kafka::test {
 /// A broker inside this process that fails on demand. It models neither isolation nor fencing: those need a real one.
 class Broker {
  public:
-  enum Api : std::int16_t { produce = 0, init_producer_id = 22, add_offsets_to_txn = 25, end_txn = 26, txn_offset_commit = 28 };
+  enum Api : std::int16_t {
+    produce = 0,
+    init_producer_id = 22,
+    add_partitions_to_txn = 24,
+    add_offsets_to_txn = 25,
+    end_txn = 26,
+    txn_offset_commit = 28
+  };
 
   Broker() {
     std::array<char, 256> why{};

@@ -174,6 +174,40 @@ TEST_F(Transactions, WithARefusedMessageAreAbortedSayWhyAndTheNextOneWorks) {
   EXPECT_THAT(keys(), ElementsAre("a", "b", "c"));
 }
 
+TEST_F(Transactions, A13_WhosePartitionsAreRefusedAreAbortedAndEndTheProducer) {
+  broker.refuse(Broker::add_partitions_to_txn, {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED});
+  broker.refuse(Broker::end_txn, {RD_KAFKA_RESP_ERR_INVALID_TXN_STATE});  // as of a transaction that has not begun
+  const auto report = producer->commit(batch({"refused"}), member);
+  EXPECT_EQ(report.outcome, Outcome::aborted) << report.error.message();
+  EXPECT_TRUE(report.producer_ended);
+  EXPECT_EQ(report.error.kind(), ErrorKind::forbidden);
+  EXPECT_THAT(report.error.message(), HasSubstr("records"));
+  producer = make();
+  ASSERT_TRUE(producer->init(30s));
+  EXPECT_EQ(producer->commit(batch({"next"}), member).outcome, Outcome::committed);
+  EXPECT_THAT(keys(), ElementsAre("next"));
+}
+
+TEST_F(Transactions, WhoseCommitMeetsNoTransactionAreInDoubt) {
+  broker.refuse(Broker::end_txn, {RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE});
+  const auto report = producer->commit(batch({"a"}), member);
+  EXPECT_EQ(report.outcome, Outcome::doubt) << "it was asked to commit: " << report.error.message();
+  EXPECT_FALSE(report.producer_ended);
+}
+
+TEST_F(Transactions, AreNotBegunOverTopicsThatHaveOtherPartitions) {
+  TransactionalOptions options;
+  options.transactional_id = "group.3";
+  options.partition_counts = {{"records", 3}, {"st.commands", 5}};
+  const auto other = make_transactional_producer(broker.cluster(), std::move(options)).value();
+  ASSERT_TRUE(other->init(30s));
+  EXPECT_TRUE(other->warm_up({"records"}));
+  const auto wrong = other->warm_up({"records", "st.commands"});
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().kind(), ErrorKind::bad_config);
+  EXPECT_THAT(wrong.error().message(), HasSubstr("st.commands has 3 partitions now, not 5"));
+}
+
 TEST_F(Transactions, WithAMessageTooLargeForAnyTopicAreAbortedAndTheNextOneWorks) {
   auto large = batch({"before", "large", "after"}, 1);
   large.messages[1].value = std::string(17u << 20, 'x');

@@ -23,6 +23,7 @@ enum class KafkaApi : std::int16_t {
   add_offsets_to_txn = 25,
   end_txn = 26,
   txn_offset_commit = 28,
+  create_partitions = 37,
 };
 
 /// The largest frame, without its length: more than the largest answer to a Fetch (50 MiB).

@@ -34,6 +34,13 @@ std::string without_newline(std::string text) {
   return text;
 }
 
+std::string first_line(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
 std::string text_of(const std::map<std::string, std::string_view>& members, const char* name) {
   return codec::json_text(members.at(name)).value();
 }
@@ -83,12 +90,24 @@ void Stage::make_broker() {
     kafka_proxy_ = std::make_unique<KafkaProxy>();
     start.insert(start.begin(), {"env", "KAFKA_PROXY=" + kafka_proxy_->address()});
   }
+  if (options_.kafka_auth) start.insert(start.begin(), {"env", "KAFKA_AUTH=1"});
+  if (!options_.kafka_settings.empty()) {
+    const auto file = folder_ / "kafka.properties";
+    std::ofstream(file) << options_.kafka_settings << '\n';
+    start.insert(start.begin(), {"env", "KAFKA_EXTRA=" + file.string()});
+  }
   cluster_.bootstrap_servers = without_newline(shell(start, 120s));
-  if (!kafka_proxy_) return;
-  std::ifstream file(folder_ / "kafka" / "bootstrap.proxied");
-  std::string proxied;
-  std::getline(file, proxied);
-  kafka_proxy_->forward_to(proxied);
+  if (kafka_proxy_) kafka_proxy_->forward_to(first_line(folder_ / "kafka" / "bootstrap.proxied"));
+}
+
+std::vector<std::string> Stage::sasl_sets(const std::string& mechanism) const {
+  const auto broker = folder_ / "kafka";
+  return {"kafka.bootstrap_servers=" + first_line(broker / "bootstrap.sasl_ssl"),
+          "kafka.security_protocol=sasl_ssl",
+          "kafka.sasl.mechanism=" + mechanism,
+          "kafka.sasl.username=stsync",
+          "kafka.sasl.password=stsync-secret",
+          "kafka.tls.ca_file=" + (broker / "ca.pem").string()};
 }
 
 KafkaProxy& Stage::kafka_proxy() const {

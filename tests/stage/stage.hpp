@@ -24,6 +24,8 @@ struct StageOptions {
   std::vector<std::string> sets{};  ///< further --set of every command
   std::vector<std::string> sim{};   ///< further arguments of the simulator
   bool kafka_proxy = false;         ///< workers reach Kafka through kafka_proxy(); the stage and its commands directly
+  bool kafka_auth = false;          ///< the broker has a listener with TLS and passwords, too: sasl_sets()
+  std::string kafka_settings{};     ///< further lines of the broker's configuration
 };
 
 /// One request, blocking; the body of a 200. Throws what went wrong.
@@ -67,6 +69,8 @@ class Stage {
   const kafka::Cluster& cluster() const { return cluster_; }
   /// What stands between the workers and Kafka. Throws where the options did not ask for it.
   KafkaProxy& kafka_proxy() const;
+  /// What a worker or command needs to come by TLS and password, with `kafka_auth`.
+  std::vector<std::string> sasl_sets(const std::string& mechanism) const;
   const std::filesystem::path& folder() const { return folder_; }
 
  private:

@@ -96,7 +96,7 @@ TEST(Memory, ForeignAndDamagedRecordsAreSetAside) {
   memory.apply(job("a", v1::JobState::waiting));
   EXPECT_EQ(memory.read("", "x").error().kind(), core::ErrorKind::bad_data);
   EXPECT_EQ(memory.read("jobs/a", "x").error().kind(), core::ErrorKind::bad_data);
-  EXPECT_EQ(memory.read(job_journal_key("acme", 1001, "a"), "\xff\xff").error().kind(), core::ErrorKind::bad_data);
+  EXPECT_EQ(memory.read(job_journal_key("acme", 1001, "a"), "\xff\xff").error().kind(), core::ErrorKind::malformed);
   EXPECT_EQ(memory.read("future/\n", "x").error().message(), "a foreign journal key future/\\x0a");
   EXPECT_EQ(memory.jobs().size(), 1u);
 }

@@ -176,15 +176,22 @@ void add_demo(CLI::App& app, Options& o, int& exit) {
 void add_topics(CLI::App& app, Options& o, int& exit) {
   auto* cmd = app.add_subcommand("topics", "The topics that stsync needs");
   cmd->require_subcommand(1);
-  for (const auto& [name, help] : {std::pair("plan", "Print what create would do"), std::pair("create", "Create what is missing"),
-                                   std::pair("check", "Say what is missing or wrong; exit 78 when something is")}) {
+  const auto add = [&](const char* name, const char* help) {
     auto* sub = cmd->add_subcommand(name, help);
     add_config(*sub, o.topics.config);
-    sub->callback([&o, &exit, action = std::string(name)] {
-      o.topics.action = action;
+    sub->callback([&o, &exit, name] {
+      o.topics.action = name;
       exit = run_topics(o.topics);
     });
-  }
+    return sub;
+  };
+  add("plan", "Print what create would do");
+  add("create", "Create what is missing");
+  add("check", "Say what is missing or wrong; exit 78 when something is");
+  add("migrate",
+      "Let the commands and the journal grow to kafka.partitions, with jobs and cursors moved along. Stop all workers first;\n"
+      "one that was interrupted goes on when it is run again")
+      ->add_flag("--dry-run", o.topics.dry_run, "Only print what it would do; workers may run");
 }
 
 void add_overrides(CLI::App& cmd, ConfigOptions& o) {

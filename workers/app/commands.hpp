@@ -96,7 +96,8 @@ struct DemoOptions {
 
 struct TopicsOptions {
   ConfigOptions config;
-  std::string action;  ///< plan, create, check
+  std::string action;  ///< plan, create, check, migrate
+  bool dry_run = false;
 };
 
 struct CatalogOptions {

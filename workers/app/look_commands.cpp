@@ -19,6 +19,7 @@ int run_check(const ConfigOptions& options) {
     complain(ok.error().message());
     return Exit::bad_config;
   }
+  if (const auto limit = kafka::known_limit(*cluster); !limit.empty()) std::fprintf(stderr, "warning: %s\n", limit.c_str());
   for (const auto& app : config.apps) complain(servicetitan::quota_text(config, app));
   std::size_t tenants = 0;
   for (const auto& app : config.apps) tenants += app.tenants.size();

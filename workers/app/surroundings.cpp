@@ -4,6 +4,7 @@
 
 #include "core/run_on.hpp"
 #include "sync/cluster.hpp"
+#include "telemetry/log.hpp"
 
 namespace stsync::app {
 namespace {
@@ -47,6 +48,8 @@ class Real final : public sync::Surroundings {
     if (cluster_) return &*cluster_;
     auto made = sync::make_cluster(config_, client_id_);
     if (!made) return core::fail(made.error());
+    if (const auto limit = kafka::known_limit(*made); !limit.empty())
+      telemetry::log(telemetry::Level::warn, "kafka_library", limit);
     return &cluster_.emplace(std::move(*made));
   }
 

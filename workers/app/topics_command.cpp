@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include "app/setup.hpp"
+#include "app/topics_migrate.hpp"
 #include "kafka/admin.hpp"
 #include "sync/cluster.hpp"
+#include "sync/migration.hpp"
 #include "sync/record_topics.hpp"
 
 namespace stsync::app {
@@ -49,8 +51,7 @@ std::string describe(const kafka::NewTopic& t) {
 /// What is there but not as delivery needs it. Nothing: fine.
 std::string wrong_with(const kafka::NewTopic& wanted, const kafka::TopicInfo& found, const config::Kafka& k) {
   const bool owned = wanted.name == k.topics.commands || wanted.name == k.topics.journal;
-  if (owned && found.partitions != wanted.partitions)
-    return fmt::format("has {} partitions, kafka.partitions says {}", found.partitions, wanted.partitions);
+  if (owned && found.partitions != wanted.partitions) return sync::wrong_partitions(found.partitions, wanted.partitions);
   const auto policy = found.config.find("cleanup.policy");
   if (policy == found.config.end()) return {};
   const bool compacted = policy->second.find("compact") != std::string::npos;
@@ -64,6 +65,7 @@ std::string wrong_with(const kafka::NewTopic& wanted, const kafka::TopicInfo& fo
 int run_topics(const TopicsOptions& o) {
   const auto setup = load_setup(o.config);
   if (!setup) return Exit::bad_config;
+  if (o.action == "migrate") return migrate_topics(*setup, o);
   const auto cluster = sync::make_cluster(setup->config, "stsync-cli");
   if (!cluster) {
     complain(cluster.error().message());

@@ -67,13 +67,34 @@ class ClusterAdmin final : public Admin {
     for (std::size_t i = 0; i < count; ++i) {
       const auto code = rd_kafka_topic_result_error(results[i]);
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-        return core::fail(to_error(code, fmt::format("creating topic {}: {}", rd_kafka_topic_result_name(results[i]),
-                                                     rd_kafka_topic_result_error_string(results[i]))));
+        return core::fail(
+            to_error(code, fmt::format("creating topic {}: {}", rd_kafka_topic_result_name(results[i]), text_of(results[i]))));
     }
     return {};
   }
 
+  core::Result<void> grow(const std::string& topic, int partitions, milliseconds timeout) override {
+    std::array<char, 256> why{};
+    const NewPartitions wanted(
+        rd_kafka_NewPartitions_new(topic.c_str(), static_cast<std::size_t>(partitions), why.data(), why.size()));
+    if (!wanted) return core::fail(ErrorKind::bad_config, fmt::format("topic {}: {}", topic, why.data()));
+    auto* list = wanted.get();
+    const auto options = admin_options(RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, timeout);
+    rd_kafka_CreatePartitions(client_.get(), &list, 1, options.get(), queue_.get());
+    const EventHandle event(rd_kafka_queue_poll(queue_.get(), static_cast<int>(timeout.count()) + 1000));
+    if (!event) return core::fail(ErrorKind::broker, "growing topic " + topic + ": no answer");
+    if (rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return core::fail(to_error(rd_kafka_event_error(event.get()), "growing topic " + topic));
+    std::size_t count = 0;
+    const auto* results = rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event.get()), &count);
+    for (std::size_t i = 0; i < count; ++i)
+      if (const auto code = rd_kafka_topic_result_error(results[i]); code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return core::fail(to_error(code, fmt::format("growing topic {}: {}", topic, text_of(results[i]))));
+    return {};
+  }
+
  private:
+  using NewPartitions = std::unique_ptr<rd_kafka_NewPartitions_t, Freer<rd_kafka_NewPartitions_destroy>>;
   using Options = std::unique_ptr<rd_kafka_AdminOptions_t, Freer<rd_kafka_AdminOptions_destroy>>;
 
   Options admin_options(rd_kafka_admin_op_t op, milliseconds timeout) const {
@@ -81,6 +102,11 @@ class ClusterAdmin final : public Admin {
     std::array<char, 128> why{};
     rd_kafka_AdminOptions_set_request_timeout(options.get(), static_cast<int>(timeout.count()), why.data(), why.size());
     return options;
+  }
+
+  static const char* text_of(const rd_kafka_topic_result_t* result) {
+    const char* text = rd_kafka_topic_result_error_string(result);
+    return text == nullptr ? "" : text;
   }
 
   /// Best the one that has just answered; -1: none is known.

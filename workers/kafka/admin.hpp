@@ -33,6 +33,8 @@ class Admin {
                                                                   std::chrono::milliseconds timeout) = 0;
   /// Creates what does not exist yet.
   virtual core::Result<void> create(const std::vector<NewTopic>& topics, std::chrono::milliseconds timeout) = 0;
+  /// Gives a topic that has fewer this many partitions.
+  virtual core::Result<void> grow(const std::string& topic, int partitions, std::chrono::milliseconds timeout) = 0;
 };
 core::Result<std::unique_ptr<Admin>> make_admin(const Cluster& cluster);
 

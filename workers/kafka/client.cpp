@@ -25,6 +25,19 @@ core::Result<void> set(rd_kafka_conf_t* conf, const char* name, const std::strin
 
 std::string library_version() { return std::string("librdkafka ") + rd_kafka_version_str(); }
 
+std::string known_limit(const Cluster& cluster, int version) {
+  // It sent the client's part of the nonce twice, which Kafka up to 3.9 overlooks (librdkafka #4895).
+  constexpr int kScramMended = 0x02060100;
+  const auto mechanism = cluster.properties.find("sasl.mechanism");
+  if (mechanism == cluster.properties.end() || !mechanism->second.starts_with("SCRAM-") || version >= kScramMended) return {};
+  return fmt::format(
+      "{} with librdkafka {}.{}.{} works up to Kafka 3.9 only: brokers from 4.0 on refuse even the right password; with those it "
+      "takes "
+      "librdkafka 2.6.1 or another mechanism",
+      mechanism->second, version >> 24, version >> 16 & 0xff, version >> 8 & 0xff);
+}
+std::string known_limit(const Cluster& cluster) { return known_limit(cluster, rd_kafka_version()); }
+
 core::Result<ConfHandle> make_conf(const Cluster& cluster, std::initializer_list<Property> properties) {
   ConfHandle conf(rd_kafka_conf_new());
   const std::initializer_list<Property> common{

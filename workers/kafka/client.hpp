@@ -20,6 +20,12 @@ struct Cluster {
 /// "librdkafka 2.0.2"
 std::string library_version();
 
+/// What cannot be done with the cluster's settings by a librdkafka of a version, as rd_kafka_version() counts, though that takes
+/// them: a sentence. Empty: nothing is known.
+std::string known_limit(const Cluster& cluster, int version);
+/// By the one that is linked.
+std::string known_limit(const Cluster& cluster);
+
 /// Whether librdkafka would take the cluster's settings: builds a client and throws it away. bad_config says why not.
 core::Result<void> check_settings(const Cluster& cluster);
 

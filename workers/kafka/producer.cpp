@@ -3,9 +3,11 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <set>
 #include <unordered_map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "kafka/group_offsets.hpp"
 #include "kafka/handles.hpp"
@@ -41,21 +43,38 @@ class Topics {
  public:
   rd_kafka_topic_t* get(rd_kafka_t* client, std::string_view name) {
     const auto it = topics_.find(name);
-    if (it != topics_.end()) return it->second.get();
+    if (it != topics_.end()) {
+      it->second.used = true;
+      return it->second.handle.get();
+    }
     auto* conf = rd_kafka_topic_conf_new();
     std::array<char, 256> why{};
     rd_kafka_topic_conf_set(conf, "partitioner", "murmur2_random", why.data(), why.size());
     Handle topic(rd_kafka_topic_new(client, std::string(name).c_str(), conf));
-    return topics_.emplace(std::string(name), std::move(topic)).first->second.get();
+    return topics_.emplace(std::string(name), Row{std::move(topic)}).first->second.handle.get();
   }
   void clear() { topics_.clear(); }
+  void forget_use() {
+    for (auto& [name, row] : topics_) row.used = false;
+  }
+  /// Those asked for since: "st.jpm.jobs, st.journal"
+  std::string used() const {
+    std::set<std::string_view> names;
+    for (const auto& [name, row] : topics_)
+      if (row.used) names.insert(name);
+    return fmt::format("{}", fmt::join(names, ", "));
+  }
 
  private:
   using Handle = std::unique_ptr<rd_kafka_topic_t, Freer<rd_kafka_topic_destroy>>;
+  struct Row {
+    Handle handle;
+    bool used = true;
+  };
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;
   };
-  std::unordered_map<std::string, Handle, Hash, std::equal_to<>> topics_;
+  std::unordered_map<std::string, Row, Hash, std::equal_to<>> topics_;
 };
 
 /// Hands one message to librdkafka, which copies it. NO_ERROR or why not. `opaque` comes back in its delivery report.
@@ -138,34 +157,52 @@ class Transactional final : public TransactionalProducer {
   }
 
   core::Result<void> warm_up(const std::vector<std::string>& topics) override {
+    core::Result<void> out;
+    const auto wrong = [&out](Error e) {
+      if (out) out = core::fail(std::move(e));
+    };
     for (const auto& name : topics) {
       const struct rd_kafka_metadata* metadata = nullptr;
       const auto code = rd_kafka_metadata(client_.get(), 0, topics_.get(client_.get(), name), &metadata, 10'000);
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(code, "metadata of " + name));
       auto topic_code = RD_KAFKA_RESP_ERR_NO_ERROR;
       if (metadata->topic_cnt == 1) topic_code = metadata->topics[0].err;
+      const auto partitions = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
       rd_kafka_metadata_destroy(metadata);
-      if (topic_code != RD_KAFKA_RESP_ERR_NO_ERROR) return core::fail(to_error(topic_code, "topic " + name));
+      const auto count = options_.partition_counts.find(name);
+      if (topic_code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        wrong(to_error(topic_code, "topic " + name));
+      else if (count != options_.partition_counts.end() && count->second != partitions)
+        wrong({ErrorKind::bad_config, fmt::format("topic {} has {} partitions now, not {}", name, partitions, count->second)});
     }
-    return {};
+    return out;
   }
 
   CommitReport commit(const Batch& batch, const GroupOffsets& group) override {
+    return timed([&] { return transaction(batch, &group); });
+  }
+  CommitReport commit(const std::vector<OwnedMessage>& messages) override {
+    return timed([&] { return transaction({.runs = {}, .messages = messages}, nullptr); });
+  }
+
+ private:
+  template <class F>
+  CommitReport timed(F transaction) {
     const auto start = Clock::now();
     deadline_ = start + options_.transaction_timeout;
     watch_.first_failure = 0;
     watch_.end_txn_sent = 0;
-    auto report = transaction(batch, group);
+    topics_.forget_use();
+    auto report = transaction();
     report.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
     return report;
   }
 
- private:
-  CommitReport transaction(const Batch& batch, const GroupOffsets& group) {
+  CommitReport transaction(const Batch& batch, const GroupOffsets* group) {
     if (const ErrorHandle error(rd_kafka_begin_transaction(client_.get())); error) return unclear(error.get(), "begin_transaction");
     if (auto code = write(batch); code != RD_KAFKA_RESP_ERR_NO_ERROR) return abort(to_error(code, "produce"));
-    if (batch.offset >= 0)
-      if (auto failed = send_offset(batch.offset, group)) return std::move(*failed);
+    if (group != nullptr && batch.offset >= 0)
+      if (auto failed = send_offset(batch.offset, *group)) return std::move(*failed);
     return end();
   }
 
@@ -229,8 +266,7 @@ class Transactional final : public TransactionalProducer {
       if (!error) break;
       if (rd_kafka_error_is_retriable(error.get()) && Clock::now() < deadline_) continue;
       if (rd_kafka_error_txn_requires_abort(error.get())) {
-        const auto failure = static_cast<rd_kafka_resp_err_t>(watch_.first_failure.load());
-        return abort(to_error(failure != 0 ? failure : rd_kafka_error_code(error.get()), "commit_transaction"));
+        return abort(to_error(cause_of(error.get()), "commit_transaction of " + topics_.used()));
       }
       return unclear(error.get(), "commit_transaction");
     }
@@ -239,15 +275,27 @@ class Transactional final : public TransactionalProducer {
     return {Outcome::committed, Error(ErrorKind::internal, ""), {}};
   }
 
+  /// What the first message that was not delivered says, where that is more than that the transaction had failed before.
+  rd_kafka_resp_err_t cause_of(const rd_kafka_error_t* error) const {
+    const auto failure = static_cast<rd_kafka_resp_err_t>(watch_.first_failure.load());
+    const bool purged = failure == RD_KAFKA_RESP_ERR__PURGE_QUEUE || failure == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+    return failure == RD_KAFKA_RESP_ERR_NO_ERROR || purged ? rd_kafka_error_code(error) : failure;
+  }
+
   /// An abort, too, is believed only when one EndTxn was sent: a second copy could abort what the producer commits next, or the
   /// first half of it.
   CommitReport abort(Error why) {
     const auto outcome = why.kind() == ErrorKind::fenced ? Outcome::fenced : Outcome::aborted;
+    const bool unasked = watch_.end_txn_sent == 0;
     for (;;) {
       const ErrorHandle error(rd_kafka_abort_transaction(client_.get(), -1));
       const bool sent_again = watch_.end_txn_sent > 1 && outcome == Outcome::aborted;
       if (!error) return {sent_again ? Outcome::doubt : outcome, std::move(why), {}};
       if (rd_kafka_error_is_retriable(error.get()) && Clock::now() < deadline_) continue;
+      // A transaction whose first partitions were refused, as for want of a right, has not begun for the broker: there is nothing
+      // to abort, and the library takes that for the end of the producer.
+      if (unasked && outcome == Outcome::aborted && rd_kafka_error_code(error.get()) == RD_KAFKA_RESP_ERR_INVALID_TXN_STATE)
+        return {.outcome = outcome, .error = std::move(why), .producer_ended = true};
       // The transaction dies with the producer: the successor's init aborts it.
       return {outcome == Outcome::fenced ? Outcome::fenced : Outcome::doubt, std::move(why), {}};
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,7 +38,7 @@ struct Batch {
 
 enum class Outcome {
   committed,  ///< everything is visible
-  aborted,    ///< nothing is, and the producer can go on
+  aborted,    ///< nothing is, and the producer can go on (but see producer_ended)
   doubt,      ///< unknown: destroy this producer, make a new one, read the journal
   fenced,     ///< the partition is somebody else's; whether anything is visible is for him to learn from the journal
 };
@@ -45,6 +46,7 @@ enum class Outcome {
 struct CommitReport {
   Outcome outcome = Outcome::doubt;
   core::Error error{core::ErrorKind::internal, ""};  ///< why, unless committed
+  bool producer_ended = false;  ///< with `aborted`: it can not go on; a new one can, without a look at the journal
   std::chrono::microseconds took{};
 };
 
@@ -59,6 +61,8 @@ struct TransactionalOptions {
   std::int32_t partition = 0;
   std::chrono::milliseconds transaction_timeout{120'000};
   std::size_t queue_bytes = kQueueBytes;
+  /// How many partitions topics must have: warm_up() says bad_config where they have others.
+  std::map<std::string, int> partition_counts{};
 };
 
 /// The transactional producer of one lane. Every call blocks: use it on the lane's own thread, one call at a time.
@@ -67,10 +71,13 @@ class TransactionalProducer {
   virtual ~TransactionalProducer() = default;
   /// Fences the predecessor and aborts what it left open. broker: not now, ask again; fenced, bad_config, forbidden: do not.
   virtual core::Result<void> init(std::chrono::milliseconds timeout) = 0;
-  /// Fetches the metadata of every topic that it will write to, so that the first transaction does not wait for it.
+  /// Fetches the metadata of every topic that it will write to, so that the first transaction does not wait for it. A topic that
+  /// is not as it must be is the answer once all have been looked at.
   virtual core::Result<void> warm_up(const std::vector<std::string>& topics) = 0;
   /// One transaction, from begin to commit. `group` gives fresh metadata for the offset.
   virtual CommitReport commit(const Batch& batch, const GroupOffsets& group) = 0;
+  /// One without an offset.
+  virtual CommitReport commit(const std::vector<OwnedMessage>& messages) = 0;
 };
 
 core::Result<std::unique_ptr<TransactionalProducer>> make_transactional_producer(const Cluster& cluster,

@@ -124,7 +124,7 @@ core::Result<std::unique_ptr<Reader>> make_reader(const Cluster& cluster, const 
 }
 
 core::Result<void> read_to_end(const Cluster& cluster, const std::string& topic, std::int32_t partition, milliseconds timeout,
-                               const std::function<void(Message)>& each) {
+                               const std::function<void(Message)>& each, std::int64_t from) {
   const auto deadline = Clock::now() + timeout;
   const auto left = [&] { return static_cast<int>(std::max<std::int64_t>((deadline - Clock::now()) / milliseconds(1), 1)); };
   std::int64_t low = 0;
@@ -135,6 +135,7 @@ core::Result<void> read_to_end(const Cluster& cluster, const std::string& topic,
     const auto marks = watermarks(asker->get(), topic, partition, deadline);
     if (!marks) return core::fail(marks.error());
     std::tie(low, end) = *marks;
+    low = std::max(low, from);
   }
   if (low >= end) return {};
   const auto reader = make_consumer(cluster, "read_committed");

@@ -28,8 +28,8 @@ core::Result<std::unique_ptr<Reader>> make_reader(const Cluster& cluster, const 
 
 /// Every committed message of one partition, up to its real end: the end is asked of a read_uncommitted client, because a
 /// read_committed one only sees the last stable offset, and the reading goes on until the position is past it. Null values are
-/// passed on. Blocks; any thread.
+/// passed on. `from`: what stands before that offset is left out. Blocks; any thread.
 core::Result<void> read_to_end(const Cluster& cluster, const std::string& topic, std::int32_t partition,
-                               std::chrono::milliseconds timeout, const std::function<void(Message)>& each);
+                               std::chrono::milliseconds timeout, const std::function<void(Message)>& each, std::int64_t from = 0);
 
 }  // namespace stsync::kafka

@@ -12,6 +12,8 @@
 #include "sync/control.hpp"
 #include "sync/job_slots.hpp"
 #include "sync/names.hpp"
+#include "sync/salvage.hpp"
+#include "sync/start_offset.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -25,6 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr auto kInitTimeout = 20s;
 constexpr auto kRestoreTimeout = 60s;
 constexpr core::Duration kRetryInit = 1s;
 /// The vendor's window: what a predecessor may have used of it is over after this.
@@ -46,8 +49,14 @@ int urgency(const v1::JobState& job) {
 /// What is found out before the lane can work.
 struct Restored {
   Memory memory;
-  std::int64_t offset = 0;
-  std::vector<std::string> foreign;  ///< journal records that are not ours
+  StartOffset start;
+  Salvage salvage;
+};
+
+/// A stream that is being read, and by whom: keys of jobs, empty for nobody.
+struct BusyStream {
+  std::unique_ptr<StreamGate> gate;
+  std::string host, guest;
 };
 
 /// A stream that is being read, and by whom: keys of jobs, empty for nobody.
@@ -95,6 +104,7 @@ struct Lane::Incarnation final : TransactionRunner {
   kafka::LaneClient& kafka;
   Memory memory;
   std::int64_t next_offset;
+  std::int64_t committed_offset;
   limits::FairGate commit_turns;  ///< outlives what the committer holds
   Committer committer;
   core::StopSource stop;  ///< ends this incarnation only
@@ -143,6 +153,7 @@ boost::asio::awaitable<void> Lane::run() {
     const auto result = co_await live_once();
     ready_ = false;
     if (result || stop_.stop_requested()) continue;
+    if (result.error().kind() == ErrorKind::bad_config) co_return context_.refuse(result.error());
     telemetry::log_rarely(Level::warn, "lane_restart", 5, result.error().message(),
                           {{"partition", partition_}, {"code", core::to_string(result.error().kind())}});
     context_.metrics.kafka_error(core::to_string(result.error().kind()));
@@ -158,24 +169,28 @@ boost::asio::awaitable<void> Lane::run() {
 namespace {
 
 /// Fences the predecessor, reads the journal to its real end, finds where to read on.
-boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, std::string journal, std::vector<std::string> topics) {
+boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, const config::Topics& names, std::int32_t partition,
+                                                 std::vector<std::string> record_topics) {
   Restored r;
-  if (auto ok = co_await kafka.init(20s); !ok) co_return core::fail(ok.error());
-  if (auto ok = co_await kafka.warm_up(std::move(topics)); !ok) co_return core::fail(ok.error());
-  auto ok = co_await kafka.read_to_end(std::move(journal), kRestoreTimeout, [&r](const kafka::Message& m) {
-    if (auto read = r.memory.read(m.key.value_or(""), m.value); !read) r.foreign.push_back(read.error().message());
+  if (auto ok = co_await kafka.init(kInitTimeout); !ok) co_return core::fail(ok.error());
+  if (auto ok = co_await kafka.warm_up({names.journal, names.status, names.dlq, names.usage, names.commands}); !ok)
+    co_return core::fail(ok.error());
+  // One that is gone, or that may not be written to, is told by the jobs that need it.
+  static_cast<void>(co_await kafka.warm_up(std::move(record_topics)));
+  auto ok = co_await kafka.read_to_end(names.journal, kRestoreTimeout, [&r](const kafka::Message& m) {
+    r.salvage.see(m, r.memory.read(m.key.value_or(""), m.value));
   });
   if (!ok) co_return core::fail(ok.error());
   const auto committed = co_await kafka.committed(10s);
   if (!committed) co_return core::fail(committed.error());
   const auto marks = co_await kafka.watermarks(10s);
   if (!marks) co_return core::fail(marks.error());
-  // Brokers forget the offsets of idle groups; the journal does not.
-  r.offset = std::max({committed->value_or(-1), r.memory.offset(), marks->first});
-  if (auto sought = co_await kafka.seek(r.offset); !sought) co_return core::fail(sought.error());
+  r.start = start_offset(*committed, r.memory.offset(), marks->first, marks->second);
+  if (auto sought = co_await kafka.seek(r.start.offset); !sought) co_return core::fail(sought.error());
   // A transaction without an offset would not be fenced by generation: commit the start once.
   kafka::Batch first;
-  first.offset = r.offset;
+  first.offset = r.start.offset;
+  first.messages = r.salvage.messages(names, r.memory, partition, r.start.offset);
   const auto report = co_await kafka.commit(std::move(first));
   if (report.outcome != kafka::Outcome::committed) co_return core::fail(report.error);
   co_return r;
@@ -185,9 +200,11 @@ boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, std::
 
 boost::asio::awaitable<Result<void>> Lane::live_once() {
   const auto& config = context_.config.kafka;
-  const auto kafka = context_.consumer.lane_client({.transactional_id = fmt::format("{}.{}", config.group, partition_),
-                                                    .commands_topic = config.topics.commands,
-                                                    .partition = partition_});
+  const auto kafka = context_.consumer.lane_client(
+      {.transactional_id = transactional_id(config.group, partition_),
+       .commands_topic = config.topics.commands,
+       .partition = partition_,
+       .partition_counts = {{config.topics.commands, config.partitions}, {config.topics.journal, config.partitions}}});
   auto result = co_await live_with(*kafka);
   co_await kafka->close();
   co_return result;
@@ -195,15 +212,15 @@ boost::asio::awaitable<Result<void>> Lane::live_once() {
 
 boost::asio::awaitable<Result<void>> Lane::live_with(kafka::LaneClient& kafka) {
   const auto& names = context_.config.kafka.topics;
-  std::vector<std::string> topics{names.journal, names.status, names.dlq, names.usage, names.commands};
-  for (const auto& [topic, limit] : context_.record_topics) topics.push_back(topic);
-  auto restored = co_await restore(kafka, names.journal, std::move(topics));
+  std::vector<std::string> record_topics;
+  for (const auto& [topic, limit] : context_.record_topics) record_topics.push_back(topic);
+  auto restored = co_await restore(kafka, names, partition_, std::move(record_topics));
   if (!restored) co_return core::fail(restored.error());
+  tell(restored->salvage);
+  tell(restored->start);
   if (stop_.stop_requested()) co_return Result<void>();
-  for (const auto& text : restored->foreign)
-    telemetry::log(Level::warn, "journal_record_skipped", text, {{"partition", partition_}});
   telemetry::log(Level::info, "lane_ready", "partition taken over",
-                 {{"partition", partition_}, {"jobs", restored->memory.jobs().size()}, {"offset", restored->offset}});
+                 {{"partition", partition_}, {"jobs", restored->memory.jobs().size()}, {"offset", restored->start.offset}});
   Incarnation incarnation(*this, kafka, std::move(*restored));
   current_ = &incarnation;
   ready_ = true;
@@ -212,12 +229,36 @@ boost::asio::awaitable<Result<void>> Lane::live_with(kafka::LaneClient& kafka) {
   co_return result;
 }
 
+void Lane::tell(const Salvage& salvage) {
+  for (const auto& [key, aside] : salvage.found()) {
+    context_.metrics.dead_letter(aside.code);
+    telemetry::log(
+        Level::warn, "journal_record_set_aside", aside.why,
+        {{"partition", partition_}, {"offset", aside.message.offset}, {"key", core::printable(key, 80)}, {"code", aside.code}});
+  }
+  if (salvage.left() > 0)
+    telemetry::log(Level::warn, "journal_records_left", "records of the journal that this version does not know",
+                   {{"partition", partition_}, {"count", salvage.left()}});
+}
+
+void Lane::tell(const StartOffset& start) {
+  if (start.expired > 0) {
+    context_.metrics.commands_expired(start.expired);
+    telemetry::log(Level::warn, "commands_expired", "commands were removed from their topic before they were read",
+                   {{"partition", partition_}, {"at_most", start.expired}});
+  }
+  if (start.made_anew)
+    telemetry::log(Level::warn, "commands_made_anew", "the topic of the commands was made anew: it is read from its beginning",
+                   {{"partition", partition_}});
+}
+
 Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored restored)
     : lane(l),
       ctx(l.context_),
       kafka(client),
       memory(std::move(restored.memory)),
-      next_offset(restored.offset),
+      next_offset(restored.start.offset),
+      committed_offset(restored.start.offset),
       commit_turns(ctx.clock, 2 * CommitPacer::kBytes),
       committer(ctx.clock, *this, memory, {ctx.config.kafka.topics.journal, l.partition_}, ctx.busy_lanes,
                 [this](const kafka::CommitReport& r) {
@@ -248,7 +289,20 @@ Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored rest
       started(ctx.clock.now()),
       tasks(ctx.loop, ctx.clock) {}
 
-boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) { return kafka.commit(std::move(batch)); }
+boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) {
+  const auto offset = std::max(committed_offset, batch.offset);
+  auto report = co_await kafka.commit(std::move(batch));
+  if (report.outcome == kafka::Outcome::committed) committed_offset = offset;
+  if (!report.producer_ended) co_return report;
+  // Nothing of it is visible, so nothing has changed but the producer. The new one's transactions are fenced by generation from its
+  // first offset on.
+  auto renewed = leased(ctx) ? co_await kafka.init(kInitTimeout) : core::fail(report.error);
+  kafka::Batch first;
+  first.offset = committed_offset;
+  const bool goes_on = renewed && (co_await kafka.commit(std::move(first))).outcome == kafka::Outcome::committed;
+  if (!goes_on) report.outcome = kafka::Outcome::doubt;
+  co_return report;
+}
 
 boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
   const auto on_stop = lane.stop_.token().on_stop([this] { stop.request_stop(); });

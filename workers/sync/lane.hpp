@@ -13,6 +13,9 @@
 
 namespace stsync::sync {
 
+class Salvage;
+struct StartOffset;
+
 /// What a lane needs of its worker; everything outlives the lane.
 struct LaneContext {
   boost::asio::any_io_executor loop;
@@ -27,6 +30,7 @@ struct LaneContext {
   const std::map<std::string, RecordTopic>& record_topics;  ///< those that exist
   std::function<int()> busy_lanes;
   core::ByteBudget& page_memory;
+  std::function<void(const core::Error&)> refuse;  ///< the worker must end: the cluster is not what the configuration says
 };
 
 /// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only.
@@ -54,6 +58,8 @@ class Lane {
   struct Incarnation;
   boost::asio::awaitable<core::Result<void>> live_once();
   boost::asio::awaitable<core::Result<void>> live_with(kafka::LaneClient& kafka);
+  void tell(const Salvage& salvage);
+  void tell(const StartOffset& start);
 
   LaneContext context_;
   const std::int32_t partition_;

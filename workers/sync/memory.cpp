@@ -15,7 +15,7 @@ template <class State>
 core::Result<std::optional<JournalEntry::Value>> parse(const std::optional<std::string>& value) {
   if (!value) return std::optional<JournalEntry::Value>();
   State state;
-  if (!state.ParseFromString(*value)) return core::fail(core::ErrorKind::bad_data, "a damaged journal entry");
+  if (!state.ParseFromString(*value)) return core::fail(core::ErrorKind::malformed, "a damaged journal entry");
   return std::optional<JournalEntry::Value>(std::move(state));
 }
 
@@ -78,7 +78,7 @@ void Memory::apply(const JournalEntry& entry) {
   else if (const auto* asked = std::get_if<v1::AskedState>(&*entry.value))
     asked_[entry.key] = *asked;
   else if (const auto* lane = std::get_if<v1::LaneState>(&*entry.value))
-    offset_ = std::max(offset_, lane->offset());
+    offset_ = lane->offset();
 }
 
 void Memory::remember(const std::string& key, const v1::JobState& job) {

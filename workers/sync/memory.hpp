@@ -35,7 +35,8 @@ void forget_cursor(v1::StreamState& stream);
 /// What a lane knows: the journal of its partition, as it stands once everything submitted is committed. Pure.
 class Memory {
  public:
-  /// One record of the journal as read. bad_data: not ours or damaged; nothing has changed.
+  /// One record of the journal as read. bad_data: no key that is known here; malformed: such a key, but not its value. Nothing has
+  /// changed then.
   core::Result<void> read(const std::string& key, const std::optional<std::string>& value);
   void apply(const JournalEntry& entry);
 

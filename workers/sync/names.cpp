@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "core/text.hpp"
+
 namespace stsync::sync {
 
 std::string tenant_key(std::string_view app, std::int64_t tenant) { return fmt::format("{}:{}", app, tenant); }
@@ -30,6 +32,25 @@ std::string asked_journal_key(std::string_view job_journal_key) {
   return fmt::format("asked{}", job_journal_key.substr(job_journal_key.find('/')));
 }
 std::string lane_journal_key(std::int32_t partition) { return fmt::format("lane/{}", partition); }
+
+std::string_view kind_of(std::string_view journal_key) {
+  const auto slash = journal_key.find('/');
+  const auto kind = journal_key.substr(0, slash == std::string_view::npos ? 0 : slash);
+  return std::all_of(kind.begin(), kind.end(), [](char c) { return c >= 'a' && c <= 'z'; }) ? kind : std::string_view();
+}
+
+std::optional<std::string> owner_of(std::string_view journal_key) {
+  const auto kind = kind_of(journal_key);
+  if (kind.empty()) return std::nullopt;
+  const auto app_and_more = journal_key.substr(kind.size() + 1);
+  const auto app_end = app_and_more.find('/');
+  if (app_end == std::string_view::npos || app_end == 0) return std::nullopt;
+  const auto tenant_and_more = app_and_more.substr(app_end + 1);
+  const auto tenant = core::parse_int(tenant_and_more.substr(0, tenant_and_more.find('/')));
+  return tenant ? std::optional(tenant_key(app_and_more.substr(0, app_end), *tenant)) : std::nullopt;
+}
+
+std::string transactional_id(std::string_view group, std::int32_t partition) { return fmt::format("{}.{}", group, partition); }
 
 std::string records_topic(const config::Topics& topics, const servicetitan::Resource& resource, std::string_view environment) {
   auto out = resource.topic.empty() ? topics.records : resource.topic;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,14 @@ std::string tenant_journal_key(std::string_view app, std::int64_t tenant);
 /// Of what is asked of the job behind a journal key.
 std::string asked_journal_key(std::string_view job_journal_key);
 std::string lane_journal_key(std::int32_t partition);
+/// "job" of "job/acme/1001/…": the word that keys of ours begin with, whatever version wrote them; empty: not ours.
+std::string_view kind_of(std::string_view journal_key);
+/// "acme:1001" of "job/acme/1001/…" and of every other kind of entry that is a tenant's, as later versions may have more of: the
+/// key by which its partition is chosen. Nothing for lane/… and for keys that are not ours.
+std::optional<std::string> owner_of(std::string_view journal_key);
+
+/// Whose transactions a lane's are: the same for every owner of the partition, so that a new one fences the one before.
+std::string transactional_id(std::string_view group, std::int32_t partition);
 
 /// The topic of a resource's records: its own of the overrides, else "st.{api}.{resource}", filled in.
 std::string records_topic(const config::Topics& topics, const servicetitan::Resource& resource, std::string_view environment);

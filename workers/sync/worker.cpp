@@ -6,6 +6,7 @@
 
 #include "core/text.hpp"
 #include "servicetitan/quota.hpp"
+#include "sync/migration.hpp"
 #include "sync/record_topics.hpp"
 #include "telemetry/log.hpp"
 
@@ -154,9 +155,8 @@ boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
       if (!found->contains(name))
         co_return core::fail(ErrorKind::bad_config, fmt::format("topic {} does not exist: run 'stsync topics create'", name));
     for (const auto& name : {topics.commands, topics.journal})
-      if (found->at(name).partitions != config_.kafka.partitions)
-        co_return core::fail(ErrorKind::bad_config, fmt::format("topic {} has {} partitions, kafka.partitions says {}", name,
-                                                                found->at(name).partitions, config_.kafka.partitions));
+      if (const auto wrong = wrong_partitions(found->at(name).partitions, config_.kafka.partitions); !wrong.empty())
+        co_return core::fail(ErrorKind::bad_config, fmt::format("topic {} {}", name, wrong));
     const auto& journal = found->at(topics.journal).config;
     if (const auto policy = journal.find("cleanup.policy");
         policy != journal.end() && policy->second.find("compact") == std::string::npos)
@@ -222,7 +222,7 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));
                     },
-                    page_memory_},
+                    page_memory_, [this](const core::Error& e) { error(e, true); }},
         p);
     lane_tasks_->spawn(fmt::format("lane {}", p), lanes_[p]->run());
   }

@@ -50,6 +50,7 @@ enum class Family : std::size_t {
   commit_duration,
   commands,
   command_lag,
+  commands_expired,
   jobs,
   dead_letters,
   lanes,

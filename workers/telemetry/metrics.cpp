@@ -95,6 +95,7 @@ struct Metrics::Impl {
     for (const auto& info : families()) add(info);
     for (const auto f : {Family::commit_duration, Family::loop_lag}) histogram(f, {});
     counter(Family::rebalances, {});
+    counter(Family::commands_expired, {});
     gauge(Family::lanes, {});
     gauge(Family::build_info, {STSYNC_VERSION}).Set(1);
   }
@@ -185,6 +186,9 @@ void Metrics::limit_store(int local, int all) {
   impl_->gauge(Family::limit_store_limits, {"shared"}).Set(all - local);
 }
 void Metrics::limit_store_failure() { impl_->counter(Family::limit_store_failures, {}).Increment(); }
+void Metrics::commands_expired(std::int64_t at_most) {
+  impl_->counter(Family::commands_expired, {}).Increment(static_cast<double>(at_most));
+}
 void Metrics::lag(int partition, std::int64_t messages) {
   impl_->gauge(Family::command_lag, {std::to_string(partition)}).Set(static_cast<double>(messages));
 }

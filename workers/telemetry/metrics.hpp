@@ -34,6 +34,7 @@ class Metrics {
   void utilisation(std::string_view app, double ratio);  ///< of the quota that is used most
   void limit_store(int local, int all);                  ///< limits that the store shares, and those kept alone without it
   void limit_store_failure();
+  void commands_expired(std::int64_t at_most);     ///< removed from their topic before they were read
   void lag(int partition, std::int64_t messages);  ///< commands not yet read
   void lag_remove(int partition);
   void lanes(int count);
