@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/text.hpp"
+#include "simulation/controls.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/names.hpp"
 
@@ -74,7 +75,12 @@ std::vector<std::string> Checker::check() {
     if (topic != topics.commands && topic != topics.journal && topic != topics.status && topic != topics.usage &&
         topic != topics.dlq)
       read_records(topic, topic.substr(topic.find('.') + 1));
-  for (const auto& [job, records] : jobs_) check_job(job, records);
+  std::map<std::string, std::set<std::uint64_t>> pages;
+  for (const auto& [job, records] : jobs_) {
+    check_job(job, records);
+    for (const auto& [seq, r] : records) pages[job].insert(r.ended);
+  }
+  for (auto& problem : check_controls(Controls(statuses_, sent_), statuses_, pages)) wrong(std::move(problem));
   check_cursors();
   check_offsets();
   return std::move(problems_);

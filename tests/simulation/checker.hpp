@@ -20,13 +20,16 @@ class StatusReader {
   struct Told {
     v1::StatusEvent event;
     std::uint64_t batch = 0;
-    std::uint64_t ended = 0;  ///< the order of its transaction
+    std::uint64_t ended = 0;   ///< the order of its transaction
+    std::int64_t offset = -1;  ///< those of a tenant stand in one partition
   };
   void read_on();
   /// By "app/tenant/job", in order.
   const std::map<std::string, std::vector<Told>>& jobs() const noexcept { return jobs_; }
   /// Whether an end of this job was told.
   bool ended(const std::string& job) const;
+  /// Whether it was told to run and not yet that it stopped.
+  bool runs(const std::string& job) const;
 
  private:
   const BrokerModel& broker_;

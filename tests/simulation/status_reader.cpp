@@ -19,7 +19,7 @@ void StatusReader::read_on() {
     const auto slice = broker_.log(topic_, p).read(positions_[p], Isolation::read_committed);
     positions_[p] = slice.next;
     for (const auto& [offset, entry] : slice.seen) {
-      Told told{{}, entry->batch, entry->ended};
+      Told told{{}, entry->batch, entry->ended, offset};
       if (!entry->value || !codec::from_json(*entry->value, told.event)) continue;
       jobs_[fmt::format("{}/{}/{}", told.event.app(), told.event.tenant(), told.event.job())].push_back(std::move(told));
     }
@@ -30,6 +30,18 @@ bool StatusReader::ended(const std::string& job) const {
   const auto it = jobs_.find(job);
   return it != jobs_.end() &&
          std::any_of(it->second.begin(), it->second.end(), [](const auto& told) { return is_end(told.event.type()); });
+}
+
+bool StatusReader::runs(const std::string& job) const {
+  const auto it = jobs_.find(job);
+  if (it == jobs_.end()) return false;
+  bool runs = false;
+  for (const auto& told : it->second) {
+    const auto type = told.event.type();
+    if (type == v1::StatusEvent::started) runs = true;
+    if (type == v1::StatusEvent::paused || is_end(type)) runs = false;
+  }
+  return runs;
 }
 
 }  // namespace stsync::simulation

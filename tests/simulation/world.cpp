@@ -120,7 +120,9 @@ Report World::end_of(core::TimePoint start) {
 bool World::all_ended() {
   keep_workers_up();
   statuses_.read_on();
-  return std::all_of(sent_.begin(), sent_.end(), [this](const auto& c) { return statuses_.ended(job_name(c)); });
+  if (std::all_of(sent_.begin(), sent_.end(), [this](const auto& c) { return statuses_.ended(job_name(c)); })) return true;
+  resume_the_paused();
+  return false;
 }
 
 /// Looks every few seconds of virtual time.

@@ -31,16 +31,20 @@ class World {
   // What happens (world_events.cpp).
   void something_happens();
   void disturb_worker();
+  void control_in_trouble();
   void disturb_broker();
   void disturb_vendor();
   void calm_down();
   void keep_workers_up();
   void replace(Slot& slot, core::Duration pause);
+  void kill(Slot& slot);
 
   // Commands (world_commands.cpp).
   void send_some_command();
   void send_sync(v1::Mode mode);
-  void send_control();
+  void send_control(const v1::Command& other);
+  v1::Command some_recent_command();
+  void resume_the_paused();
   void send_again();
   v1::Command command_for(std::int64_t tenant);
   void send(const v1::Command& command, bool wrong_place = false);
@@ -67,6 +71,7 @@ class World {
   StatusReader statuses_;
   std::vector<v1::Command> sent_;
   std::set<std::string> misplaced_;  ///< ids of those on the wrong partition
+  std::set<std::string> resumed_;    ///< jobs that were let go on at the end
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin
   core::TaskGroup tasks_;

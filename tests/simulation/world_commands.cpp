@@ -1,8 +1,11 @@
 // The people who send commands.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "codec/wire.hpp"
 #include "kafka/client.hpp"
+#include "simulation/controls.hpp"
 #include "simulation/world.hpp"
 #include "sync/names.hpp"
 
@@ -28,9 +31,13 @@ void World::send(const v1::Command& command, bool wrong_place) {
   if (wrong_place) misplaced_.insert(command.id());
 }
 
+v1::Command World::some_recent_command() {
+  return sent_[rng_.between(sent_.size() - std::min<std::size_t>(sent_.size(), 6), sent_.size() - 1)];
+}
+
 void World::send_some_command() {
   if (chance(0.3)) vendor_.grow(some_tenant(), chance(0.5) ? "jpm/jobs" : "crm/customers", static_cast<int>(rng_.between(1, 60)));
-  if (s_.controls && !sent_.empty() && chance(0.35)) return chance(0.3) ? send_again() : send_control();
+  if (s_.controls && !sent_.empty() && chance(0.35)) return chance(0.3) ? send_again() : send_control(some_recent_command());
   send_sync(chance(0.5) ? v1::incremental : chance(0.6) ? v1::full : v1::ids);
 }
 
@@ -47,9 +54,8 @@ void World::send_sync(v1::Mode mode) {
   send(c, s_.controls && chance(0.1));
 }
 
-/// Of one job, of a resource, or of a whole tenant.
-void World::send_control() {
-  const auto& other = sent_[rng_.between(sent_.size() - std::min<std::size_t>(sent_.size(), 6), sent_.size() - 1)];
+/// Of that job, of a resource, or of its whole tenant.
+void World::send_control(const v1::Command& other) {
   auto c = command_for(other.tenant());
   const auto address = [&](auto& action) {
     if (chance(0.7)) return action.set_job(other.id());
@@ -62,6 +68,17 @@ void World::send_control() {
   else
     address(*c.mutable_resume());
   send(c);
+}
+
+/// To those whose last order was to pause. Any other job goes on by itself.
+void World::resume_the_paused() {
+  for (const auto& job : Controls(statuses_, sent_).paused()) {
+    if (!resumed_.insert(job).second) continue;
+    const auto it = std::find_if(sent_.begin(), sent_.end(), [&](const auto& c) { return job_name(c) == job; });
+    auto c = command_for(it->tenant());
+    c.mutable_resume()->set_job(it->id());
+    send(c);
+  }
 }
 
 /// The same command once more, or another one with its id.

@@ -33,6 +33,7 @@ Scenario Scenario::of(std::uint64_t seed) {
 
 void World::something_happens() {
   if (chance(0.35)) send_some_command();
+  if (s_.controls && chance(0.1)) control_in_trouble();
   if (chance(0.15)) disturb_worker();
   if (s_.broker && chance(0.12)) disturb_broker();
   if (s_.vendor && chance(0.08)) disturb_vendor();
@@ -51,10 +52,8 @@ void World::disturb_worker() {
       if (s_.stops) slot.worker->stop();
       return;
     case 1:
-      if (!s_.kills) return;
-      ++report_.kills;
-      slot.worker->kill();
-      return replace(slot, between(100ms, chance(0.3) ? 100s : 10s));
+      if (s_.kills) kill(slot);
+      return;
     case 2:
       if (!s_.freezes) return;
       ++report_.freezes;
@@ -66,6 +65,35 @@ void World::disturb_worker() {
     default:
       if (s_.isolations) slot.worker->isolate(clock_.now() + between(1s, chance(0.5) ? 150s : 20s));
   }
+}
+
+/// Somebody changes his mind about a job that runs, and before the answers are committed something goes wrong.
+void World::control_in_trouble() {
+  statuses_.read_on();
+  std::vector<const v1::Command*> running;
+  for (const auto& c : sent_)
+    if (c.has_sync() && statuses_.runs(job_name(c))) running.push_back(&c);
+  if (running.empty()) return;
+  const auto job = *running[rng_.between(0, running.size() - 1)];
+  auto& trouble = cluster_.network.trouble;
+  const auto usual = trouble;
+  if (s_.broker && chance(0.7)) trouble.slowest = between(100ms, 2s);
+  for (auto orders = rng_.between(1, 4); orders > 0; --orders) {
+    send_control(job);
+    clock_.run_for(between(1ms, 500ms));
+  }
+  if (s_.broker && chance(0.5)) trouble.away_until = clock_.now() + between(100ms, 20s);
+  if (s_.broker && chance(0.3)) trouble.answer_lost = trouble.lost = 0.3;
+  for (auto& slot : slots_)
+    if (s_.kills && slot.worker && chance(0.5)) kill(slot);
+  clock_.run_for(between(1ms, 3s));
+  trouble = usual;
+}
+
+void World::kill(Slot& slot) {
+  ++report_.kills;
+  slot.worker->kill();
+  replace(slot, between(100ms, chance(0.3) ? 100s : 10s));
 }
 
 void World::disturb_broker() {
@@ -131,7 +159,7 @@ void World::keep_workers_up() {
     if (worker->frozen() && chance(0.05)) worker->thaw();
 }
 
-/// All faults end; whoever is paused goes on.
+/// All faults end.
 void World::calm_down() {
   cluster_.network.trouble = {};
   vendor_.habits = {};
@@ -143,13 +171,6 @@ void World::calm_down() {
   for (auto& worker : gone_) {
     worker->isolate({});
     worker->thaw();
-  }
-  if (!s_.controls) return;
-  clock_.run_for(5min);
-  for (const auto& tenant : config_.apps[0].tenants) {
-    auto c = command_for(tenant.id);
-    c.mutable_resume();
-    send(c);
   }
 }
 
