@@ -341,6 +341,7 @@ boost::asio::awaitable<core::Result<limits::FairGate::Turn>> Job::commit_turn(co
 void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory, limits::FairGate::Turn turn) {
   Contribution c;
   c.turn.emplace(std::move(turn));
+  c.memory = std::move(memory);
   const bool first = state_.counts().pages() == 0;
   if (step.left_out) leave_out(c, step);
   if (step.page) {
@@ -366,7 +367,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
     c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(type, state_, now())));
   }
   auto ticket = context_.committer.submit(std::move(c));
-  uncommitted_.push_back({std::move(ticket), state_, std::move(memory)});
+  uncommitted_.push_back({std::move(ticket), state_});
 }
 
 void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step) {
