@@ -53,11 +53,11 @@ awaitable<void> SimConsumer::join_group(core::StopToken stop) {
   const auto joined = co_await port_.ask([&cluster = port_.cluster, who = who_, session = options_.session_timeout] {
     return cluster.broker.group().join(who, session, cluster.clock.now());
   });
-  if (joined) heard_ = now();
+  if (joined) hear();
   if (joined && joined->code == Code::fenced_instance) co_return fence();
   if (joined && joined->code == Code::unknown_member) who_.member.clear();
   if (joined && joined->code == Code::ok) {
-    who_.member = joined->member;
+    who_.member = port_.link->member = joined->member;
     if (co_await take_assignment(stop)) co_return;
   }
   if (!stop.stop_requested() && !fenced_) co_await wake_->wait_until(now() + kPause);
@@ -68,7 +68,7 @@ awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
   while (!stop.stop_requested() && !port_.dead()) {
     const auto answer = co_await port_.ask(
         [&cluster = port_.cluster, who = who_] { return cluster.broker.group().sync(who, cluster.clock.now()); });
-    if (answer) heard_ = now();
+    if (answer) hear();
     if (answer && answer->code == Code::ok) {
       who_.generation = answer->generation;
       assigned_ = true;
@@ -88,7 +88,7 @@ awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
 awaitable<std::optional<Code>> SimConsumer::heartbeat() {
   const auto code = co_await port_.ask(
       [&cluster = port_.cluster, who = who_] { return cluster.broker.group().heartbeat(who, cluster.clock.now()); });
-  if (code) heard_ = now();  // whatever it says: so it is measured
+  if (code) hear();  // whatever it says: so it is measured
   co_return code;
 }
 
@@ -114,6 +114,10 @@ awaitable<void> SimConsumer::give_back(bool lost, core::StopToken stop, core::Du
     if (code == Code::unknown_member) who_.member.clear();
   }
 }
+
+void SimConsumer::hear() { heard_ = port_.link->heard = now(); }
+
+core::TimePoint SimConsumer::last_heartbeat() const noexcept { return port_.cluster.bugs.forget_lease ? now() : heard_; }
 
 void SimConsumer::complete_revoke() {
   if (!revoking_) return;

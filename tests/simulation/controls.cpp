@@ -9,18 +9,7 @@ namespace stsync::simulation {
 
 namespace {
 
-using Type = v1::StatusEvent::Type;
-using History = std::vector<StatusReader::Told>;
-
-const StatusReader::Told* first(const History& told, Type type) {
-  const auto it = std::find_if(told.begin(), told.end(), [type](const auto& t) { return t.event.type() == type; });
-  return it == told.end() ? nullptr : &*it;
-}
-
-const StatusReader::Told* end_of(const History& told) {
-  const auto it = std::find_if(told.begin(), told.end(), [](const auto& t) { return is_end(t.event.type()); });
-  return it == told.end() ? nullptr : &*it;
-}
+using History = StatusReader::History;
 
 bool open_at(const History& told, std::int64_t offset) {
   const auto* accepted = first(told, v1::StatusEvent::accepted);
@@ -46,14 +35,11 @@ bool means(const v1::Command& control, const v1::Command& job) {
 Controls::Controls(const StatusReader& statuses, const std::vector<v1::Command>& sent) : statuses_(statuses) {
   for (const auto& control : sent) {
     if (control.has_sync() || control.has_cursor()) continue;
-    const auto answer = statuses.jobs().find(job_name(control));
-    const auto* done = answer == statuses.jobs().end() ? nullptr : first(answer->second, v1::StatusEvent::completed);
+    const auto* done = first(statuses.job(job_name(control)), v1::StatusEvent::completed);
     if (done == nullptr) continue;
-    for (const auto& job : sent) {
-      const auto told = statuses.jobs().find(job_name(job));
-      if (told == statuses.jobs().end() || !means(control, job) || !open_at(told->second, done->offset)) continue;
-      jobs_[job_name(job)].push_back({control.action_case(), control.id(), done->ended, done->offset});
-    }
+    for (const auto& job : sent)
+      if (means(control, job) && open_at(statuses.job(job_name(job)), done->offset))
+        jobs_[job_name(job)].push_back({control.action_case(), control.id(), done->ended, done->offset});
   }
   for (auto& [job, asked] : jobs_)
     std::sort(asked.begin(), asked.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
@@ -93,7 +79,7 @@ std::vector<std::string> check_controls(const Controls& controls, const StatusRe
   constexpr std::size_t kUnderWay = 1;
   std::vector<std::string> problems;
   for (const auto& [job, asked] : controls.jobs()) {
-    const auto& told = statuses.jobs().at(job);
+    const auto& told = statuses.job(job);
     const auto known = pages.find(job);
     for (std::size_t i = 0; i < asked.size() && known != pages.end(); ++i) {
       const auto* next = i + 1 < asked.size() ? &asked[i + 1] : nullptr;

@@ -42,6 +42,7 @@ class World {
   // Commands (world_commands.cpp).
   void send_some_command();
   void send_sync(v1::Mode mode);
+  void send_cursor();
   void send_control(const v1::Command& other);
   v1::Command some_recent_command();
   void resume_the_paused();
@@ -50,6 +51,9 @@ class World {
   void send(const v1::Command& command, bool wrong_place = false);
 
   static const servicetitan::Catalogue& catalogue();
+  void make_topics();
+  void fill_vendor();
+  void check_call(const Link& link, std::int64_t tenant);
   bool all_ended();
   Report end_of(core::TimePoint start);
   void finish();
@@ -60,6 +64,7 @@ class World {
   std::int64_t some_tenant();
   std::string some_resource();
   boost::asio::awaitable<void> broker_time();
+  boost::asio::awaitable<void> write_marks(core::Duration after);
 
   const Scenario s_;
   boost::asio::io_context loop_;
@@ -75,6 +80,7 @@ class World {
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin
   core::TaskGroup tasks_;
+  core::Duration marking_{};  ///< the longest time until the marks of a transaction are written
   bool over_ = false;
   Report report_;
 };
