@@ -46,7 +46,7 @@ struct SimCluster {
   Bugs bugs;
   std::size_t most_publishing = 0;                        ///< bytes of records that one worker had in its open transactions
   std::map<std::uint64_t, BatchRecord> batches;           ///< by number, from 1
-  std::multimap<std::int32_t, core::WallTime> takeovers;  ///< when lanes began to take each partition over
+  std::multimap<std::int32_t, core::WallTime> takeovers;  ///< when lanes took each partition over
   std::list<core::Signal*> fetchers;                      ///< told when a partition has changed; a list, so that a seed replays
 };
 

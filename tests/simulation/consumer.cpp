@@ -50,10 +50,11 @@ awaitable<void> SimConsumer::run(core::StopToken stop, core::Duration close_time
 }
 
 awaitable<void> SimConsumer::join_group(core::StopToken stop) {
+  const auto asked = now();
   const auto joined = co_await port_.ask([&cluster = port_.cluster, who = who_, session = options_.session_timeout] {
     return cluster.broker.group().join(who, session, cluster.clock.now());
   });
-  if (joined) hear();
+  if (joined) hear(asked);
   if (joined && joined->code == Code::fenced_instance) co_return fence();
   if (joined && joined->code == Code::unknown_member) who_.member.clear();
   if (joined && joined->code == Code::ok) {
@@ -66,9 +67,10 @@ awaitable<void> SimConsumer::join_group(core::StopToken stop) {
 /// Whether there is one.
 awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
   while (!stop.stop_requested() && !port_.dead()) {
+    const auto asked = now();
     const auto answer = co_await port_.ask(
         [&cluster = port_.cluster, who = who_] { return cluster.broker.group().sync(who, cluster.clock.now()); });
-    if (answer) hear();
+    if (answer) hear(asked);
     if (answer && answer->code == Code::ok) {
       who_.generation = answer->generation;
       assigned_ = true;
@@ -86,9 +88,10 @@ awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
 }
 
 awaitable<std::optional<Code>> SimConsumer::heartbeat() {
+  const auto asked = now();
   const auto code = co_await port_.ask(
       [&cluster = port_.cluster, who = who_] { return cluster.broker.group().heartbeat(who, cluster.clock.now()); });
-  if (code) hear();  // whatever it says: so it is measured
+  if (code) hear(asked);  // whatever it says: so it is measured
   co_return code;
 }
 
@@ -115,7 +118,8 @@ awaitable<void> SimConsumer::give_back(bool lost, core::StopToken stop, core::Du
   }
 }
 
-void SimConsumer::hear() { heard_ = port_.link->heard = now(); }
+/// An answer says how it was when it was asked for: it may have lain there while this process stood still.
+void SimConsumer::hear(core::TimePoint asked) { heard_ = port_.link->heard = asked; }
 
 core::TimePoint SimConsumer::last_heartbeat() const noexcept { return port_.cluster.bugs.forget_lease ? now() : heard_; }
 

@@ -45,7 +45,7 @@ class SimConsumer final : public kafka::GroupConsumer, public Member {
   boost::asio::awaitable<void> fetch();
   boost::asio::awaitable<bool> fetch_from(std::int32_t partition);
   void fence();
-  void hear();
+  void hear(core::TimePoint asked);
   core::TimePoint now() const { return port_.clock.now(); }
   core::Duration interval() const { return options_.session_timeout / 15; }
 

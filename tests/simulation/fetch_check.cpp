@@ -40,7 +40,7 @@ std::size_t fetched_again(const VendorModel& vendor, const v1::Command& job, con
   std::set<std::string> pages;
   std::size_t all = 0;
   for (const auto& page : vendor.delivered)
-    if (page.tenant == job.tenant() && page.resource == path_of(job.sync().resource()) && hold(spans, page.at)) {
+    if (page.tenant == job.tenant() && page.resource == path_of(job.sync().resource()) && hold(spans, page.asked)) {
       pages.insert(page.from);
       ++all;
     }

@@ -87,7 +87,6 @@ awaitable<std::optional<std::invoke_result_t<F&>>> SimLaneClient::insist(F carry
 
 awaitable<Result<void>> SimLaneClient::init(milliseconds timeout) {
   deadline_ = now() + timeout;
-  port_.cluster.takeovers.emplace(options_.partition, port_.cluster.clock.wall_now());
   if (port_.cluster.rng.unit() < port_.cluster.network.trouble.refused) co_return core::fail(no_answer("init_transactions"));
   if (port_.cluster.bugs.journal_to_stable) co_return Result<void>();  // only when there is something to commit
   co_return co_await fence();
@@ -101,6 +100,7 @@ awaitable<Result<void>> SimLaneClient::fence() {
                       deadline_, true);
   if (!id) co_return core::fail(no_answer("init_transactions"));
   producer_ = *id;
+  port_.cluster.takeovers.emplace(options_.partition, port_.cluster.clock.wall_now());
   co_return Result<void>();
 }
 

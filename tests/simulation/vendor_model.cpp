@@ -154,14 +154,15 @@ class VendorModel::Line final : public http::Connection {
   Line(VendorModel& vendor, core::Clock& own, std::shared_ptr<Link> link) : vendor_(vendor), own_(own), link_(std::move(link)) {}
   awaitable<Result<http::Response>> exchange(http::Request request, http::ExchangeLimits, core::StopToken stop) override {
     auto called = Called::of(request.target);
-    if (called.tenant != 0 && !link_->dead) vendor_.on_call(*link_, called.tenant);
+    const auto asked = vendor_.clock_.wall_now();
+    const bool own = called.tenant != 0 && !link_->dead && vendor_.on_call(*link_, called.tenant);
     if (!co_await pause(vendor_.some(5ms), stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
     if (link_->dead || vendor_.rng_.unit() < vendor_.habits.breaks) co_return core::fail(ErrorKind::network, "reset");
     auto response = vendor_.answer(request);
     if (!co_await pause(vendor_.some(vendor_.habits.slowest), stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
     if (vendor_.rng_.unit() < vendor_.habits.breaks) co_return core::fail(ErrorKind::network, "reset");
-    if (called.feed && response && response->status == 200 && !link_->dead)
-      vendor_.delivered.push_back({called.tenant, called.resource, called.query["from"], vendor_.clock_.wall_now()});
+    if (own && called.feed && response && response->status == 200 && !link_->dead)
+      vendor_.delivered.push_back({called.tenant, called.resource, called.query["from"], asked});
     co_return response;
   }
   bool reused() const noexcept override { return false; }

@@ -64,16 +64,16 @@ class VendorModel {
   std::unique_ptr<http::Client> client(core::Clock& own, std::shared_ptr<Link> link);
 
   int calls = 0;
-  /// Pages of feeds that came to who had asked for them.
+  /// Pages of feeds that came to who had asked for them, and whose tenant it was then.
   struct Delivered {
     std::int64_t tenant = 0;
     std::string resource;
     std::string from;
-    core::WallTime at;
+    core::WallTime asked;
   };
   std::vector<Delivered> delivered;
-  /// A worker calls for a tenant.
-  std::function<void(const Link&, std::int64_t tenant)> on_call = [](const Link&, std::int64_t) {};
+  /// A worker calls for a tenant. Whether he is its.
+  std::function<bool(const Link&, std::int64_t tenant)> on_call = [](const Link&, std::int64_t) { return true; };
 
  private:
   class Client;

@@ -71,7 +71,7 @@ World::World(const Scenario& scenario)
   make_topics();
   cluster_.bugs = s_.bugs;
   fill_vendor();
-  vendor_.on_call = [this](const Link& link, std::int64_t tenant) { check_call(link, tenant); };
+  vendor_.on_call = [this](const Link& link, std::int64_t tenant) { return check_call(link, tenant); };
   slots_.resize(static_cast<std::size_t>(s_.workers));
   clock_.run_for(1h);  // a clock at zero would stand for "just heard of"
 }
@@ -103,8 +103,8 @@ void World::fill_vendor() {
 }
 
 /// Who has not heard of the group for half a session may be nobody any more. A static twin takes a session that is alive: that its
-/// predecessor hears of at its next heartbeat.
-void World::check_call(const Link& link, std::int64_t tenant) {
+/// predecessor hears of at its next heartbeat. Returns whether the tenant is the caller's.
+bool World::check_call(const Link& link, std::int64_t tenant) {
   const auto silent = clock_.now() - link.heard;
   const auto key = sync::tenant_key(config_.apps[0].name, tenant);
   const auto owner = cluster_.broker.group().owner(kafka::partition_for(key, kPartitions));
@@ -113,6 +113,7 @@ void World::check_call(const Link& link, std::int64_t tenant) {
                                            std::chrono::duration_cast<std::chrono::seconds>(silent).count()));
   else if (!s_.static_ids && owner && *owner != link.member)
     report_.problems.push_back(fmt::format("{} calls for tenant {}, who is {}'s", link.member, tenant, *owner));
+  return !owner || *owner == link.member;
 }
 
 World::~World() = default;

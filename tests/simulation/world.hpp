@@ -53,7 +53,7 @@ class World {
   static const servicetitan::Catalogue& catalogue();
   void make_topics();
   void fill_vendor();
-  void check_call(const Link& link, std::int64_t tenant);
+  bool check_call(const Link& link, std::int64_t tenant);
   bool all_ended();
   Report end_of(core::TimePoint start);
   void finish();
