@@ -1,6 +1,7 @@
 #include "simulation/broker_model.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace stsync::simulation {
 
@@ -37,11 +38,14 @@ Code BrokerModel::append(const std::string& topic, std::int32_t partition, Entry
   return Code::ok;
 }
 
-ProducerId BrokerModel::init_producer(const std::string& transactional_id, core::Duration timeout, TimePoint) {
+ProducerId BrokerModel::init_producer(const std::string& transactional_id, core::Duration timeout, TimePoint now) {
   auto& t = transactions_[transactional_id];
   if (t.producer.id < 0) t.producer.id = next_producer_++;
-  if (t.open) finish(t, false);
+  write_marks(t, now);
+  if (now < moving_until || t.ending) return {};
+  if (t.open) begin_end(t, false, now);
   bump(t);
+  if (t.ending) return {};
   t.timeout = timeout;
   return t.producer;
 }
@@ -52,11 +56,13 @@ void BrokerModel::bump(Transaction& t) {
   t.ended_with_commit.reset();
 }
 
-Code BrokerModel::authorise(const std::string& transactional_id, ProducerId who, Transaction*& found) {
+Code BrokerModel::authorise(const std::string& transactional_id, ProducerId who, TimePoint now, Transaction*& found) {
+  if (now < moving_until) return Code::not_now;
   const auto it = transactions_.find(transactional_id);
   if (it == transactions_.end() || it->second.producer.id != who.id || it->second.producer.epoch != who.epoch)
     return Code::producer_fenced;
   found = &it->second;
+  write_marks(*found, now);
   return Code::ok;
 }
 
@@ -70,7 +76,8 @@ void BrokerModel::open(Transaction& t, TimePoint now) {
 Code BrokerModel::produce(const std::string& transactional_id, ProducerId who, const std::string& topic, std::int32_t partition,
                           std::int64_t sequence, std::vector<Entry> entries, TimePoint now) {
   Transaction* t = nullptr;
-  if (const auto code = authorise(transactional_id, who, t); code != Code::ok) return code;
+  if (const auto code = authorise(transactional_id, who, now, t); code != Code::ok) return code;
+  if (t->ending) return Code::concurrent;
   if (partition < 0 || partition >= partitions(topic)) return Code::unknown_topic;
   auto& next = t->next_sequence[{topic, partition}];
   if (sequence > next) return Code::out_of_order;
@@ -90,19 +97,34 @@ Code BrokerModel::produce(const std::string& transactional_id, ProducerId who, c
 Code BrokerModel::commit_offset(const std::string& transactional_id, ProducerId who, const GroupModel::Identity& member,
                                 std::int32_t partition, std::int64_t offset, TimePoint now) {
   Transaction* t = nullptr;
-  if (const auto code = authorise(transactional_id, who, t); code != Code::ok) return code;
+  if (const auto code = authorise(transactional_id, who, now, t); code != Code::ok) return code;
+  if (t->ending) return Code::concurrent;
   if (const auto code = group_.check(member); code != Code::ok) return code;
   open(*t, now);
   t->offsets[partition] = offset;
   return Code::ok;
 }
 
-Code BrokerModel::end_transaction(const std::string& transactional_id, ProducerId who, bool commit, TimePoint) {
+Code BrokerModel::end_transaction(const std::string& transactional_id, ProducerId who, bool commit, TimePoint now) {
   Transaction* t = nullptr;
-  if (const auto code = authorise(transactional_id, who, t); code != Code::ok) return code;
+  if (const auto code = authorise(transactional_id, who, now, t); code != Code::ok) return code;
+  if (t->ending) return *t->ending == commit ? Code::concurrent : Code::invalid_txn_state;
   if (!t->open) return t->ended_with_commit == commit ? Code::ok : Code::invalid_txn_state;
-  finish(*t, commit);
+  begin_end(*t, commit, now);
   return Code::ok;
+}
+
+/// The decision is taken: what is left to do is done whatever happens.
+void BrokerModel::begin_end(Transaction& t, bool commit, TimePoint now) {
+  const auto takes = marking();
+  if (takes == core::Duration(0)) return finish(t, commit);
+  t.ending = commit;
+  t.marks_at = now + takes;
+  on_marking(takes);
+}
+
+void BrokerModel::write_marks(Transaction& t, TimePoint now) {
+  if (t.ending && now >= t.marks_at) finish(t, *std::exchange(t.ending, std::nullopt));
 }
 
 void BrokerModel::finish(Transaction& t, bool commit) {
@@ -129,7 +151,8 @@ BrokerModel::Committed BrokerModel::committed(std::int32_t partition) const {
 
 void BrokerModel::tick(TimePoint now) {
   for (auto& [id, t] : transactions_) {
-    if (!t.open || now - t.since <= t.timeout) continue;
+    write_marks(t, now);
+    if (!t.open || t.ending || now - t.since <= t.timeout) continue;
     finish(t, false);
     bump(t);
   }

@@ -19,8 +19,8 @@ struct ProducerId {
 };
 
 /// What a broker does for us: logs, transactions, fencing, isolation, the offsets of one group over the commands topic. Every
-/// request takes effect at once and whole; what is lost, late or repeated is the network's business. Time is told from outside.
-/// Pure; no compaction.
+/// request takes effect at once and whole, but for the marks of a transaction that was ended: they follow after a while. What is
+/// lost, late or repeated is the network's business. Time is told from outside. Pure; no compaction.
 class BrokerModel {
  public:
   BrokerModel(std::string commands_topic, int partitions);
@@ -34,10 +34,10 @@ class BrokerModel {
   /// A record outside of any transaction.
   Code append(const std::string& topic, std::int32_t partition, Entry entry);
 
-  /// Fences the predecessor of the same id and aborts what it has open.
+  /// Fences the predecessor of the same id and aborts what it has open. An id of -1: not_now or concurrent.
   ProducerId init_producer(const std::string& transactional_id, core::Duration timeout, core::TimePoint now);
-  /// Opens a transaction when none is. `sequence`: of the first entry in its partition, from 0 for each epoch; what was written
-  /// before is known again and not written twice.
+  /// This and what follows also answer not_now and concurrent. Opens a transaction when none is. `sequence`: of the first entry in
+  /// its partition, from 0 for each epoch; what was written before is known again and not written twice.
   Code produce(const std::string& transactional_id, ProducerId who, const std::string& topic, std::int32_t partition,
                std::int64_t sequence, std::vector<Entry> entries, core::TimePoint now);
   /// An offset of the commands topic into the transaction, as that member of the group.
@@ -57,9 +57,15 @@ class BrokerModel {
   void set_offset(std::int32_t partition, std::int64_t offset) { offsets_[partition] = offset; }
 
   GroupModel& group() noexcept { return group_; }
-  /// Transactions that have waited too long are aborted, and their producers fenced.
+  /// Marks that are due are written; transactions that have waited too long are aborted, and their producers fenced.
   void tick(core::TimePoint now);
   std::size_t open_transactions() const;
+  /// Until then the coordinator of transactions answers not_now.
+  core::TimePoint moving_until{};
+  /// How long after the end of a transaction its marks are written.
+  std::function<core::Duration()> marking = [] { return core::Duration(0); };
+  /// tick() has something to do after that time.
+  std::function<void(core::Duration)> on_marking = [](core::Duration) {};
   /// Milliseconds that records of now are stamped with.
   std::function<std::int64_t()> stamp = [] { return std::int64_t{0}; };
   /// What a reader sees of a partition may have changed.
@@ -71,6 +77,8 @@ class BrokerModel {
     ProducerId producer;
     core::Duration timeout{};
     bool open = false;
+    std::optional<bool> ending;  ///< with commit; its marks are not written yet
+    core::TimePoint marks_at{};
     std::optional<bool> ended_with_commit;  ///< the last one
     core::TimePoint since{};
     std::set<Place> places;
@@ -78,7 +86,9 @@ class BrokerModel {
     std::map<Place, std::int64_t> next_sequence;
   };
 
-  Code authorise(const std::string& transactional_id, ProducerId who, Transaction*& found);
+  Code authorise(const std::string& transactional_id, ProducerId who, core::TimePoint now, Transaction*& found);
+  void begin_end(Transaction& t, bool commit, core::TimePoint now);
+  void write_marks(Transaction& t, core::TimePoint now);
   static void open(Transaction& t, core::TimePoint now);
   void finish(Transaction& t, bool commit);
   static void bump(Transaction& t);

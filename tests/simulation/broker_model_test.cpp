@@ -121,6 +121,49 @@ TEST_F(Broker, AbortsATransactionThatTakesTooLongAndFencesItsProducer) {
   EXPECT_EQ(seen(), "");
 }
 
+TEST_F(Broker, WritesTheMarksOfATransactionAfterItsEnd) {
+  model.marking = [] { return 2s; };
+  core::Duration told{};
+  model.on_marking = [&](core::Duration after) { told = after; };
+  produce(who, 0, "a");
+  model.commit_offset("g.0", who, member, 0, 7, now);
+  EXPECT_EQ(end(who, true), Code::ok);
+  EXPECT_EQ(told, core::Duration(2s));
+  EXPECT_EQ(seen(), "");
+  EXPECT_EQ(model.committed(0).code, Code::unstable_offset);
+  EXPECT_EQ(produce(who, 1, "b"), Code::concurrent);
+  EXPECT_EQ(end(who, true), Code::concurrent);
+  EXPECT_EQ(end(who, false), Code::invalid_txn_state);
+  EXPECT_EQ(model.init_producer("g.0", 60s, now).id, -1);
+  model.tick(now + 2s);
+  EXPECT_EQ(seen(), "a");
+  EXPECT_EQ(model.committed(0).offset, 7);
+  now += 2s;
+  EXPECT_EQ(produce(who, 1, "b"), Code::ok);
+}
+
+TEST_F(Broker, ASuccessorWaitsForTheAbortOfItsPredecessor) {
+  model.marking = [] { return 2s; };
+  produce(who, 0, "a");
+  EXPECT_EQ(model.init_producer("g.0", 60s, now).id, -1);
+  EXPECT_EQ(produce(who, 1, "b"), Code::producer_fenced);
+  now += 2s;
+  EXPECT_EQ(model.init_producer("g.0", 60s, now).id, who.id);
+  EXPECT_EQ(model.open_transactions(), 0u);
+  EXPECT_EQ(seen(), "");
+}
+
+TEST_F(Broker, WhileTheCoordinatorMovesNothingIsDone) {
+  produce(who, 0, "a");
+  model.moving_until = now + 1s;
+  EXPECT_EQ(produce(who, 1, "b"), Code::not_now);
+  EXPECT_EQ(end(who, true), Code::not_now);
+  EXPECT_EQ(model.init_producer("g.0", 60s, now).id, -1);
+  now += 1s;
+  EXPECT_EQ(end(who, true), Code::ok);
+  EXPECT_EQ(seen(), "a");
+}
+
 TEST_F(Broker, CommitsAnOffsetWithItsTransaction) {
   EXPECT_EQ(model.commit_offset("g.0", who, member, 0, 7, now), Code::ok);
   EXPECT_EQ(model.committed(0).code, Code::unstable_offset);

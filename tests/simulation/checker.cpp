@@ -6,6 +6,10 @@
 #include <fmt/format.h>
 
 #include "core/text.hpp"
+#include "simulation/controls.hpp"
+#include "simulation/cursor_check.hpp"
+#include "simulation/fetch_check.hpp"
+#include "simulation/list_check.hpp"
 #include "stsync/v1/journal.pb.h"
 #include "sync/names.hpp"
 
@@ -50,22 +54,6 @@ std::optional<Stage> next(Stage stage, Type type) {
   return std::nullopt;
 }
 
-/// Another command with the id of a known one: told under that id, and nothing of its job's.
-bool conflict(const v1::StatusEvent& e) { return e.type() == v1::StatusEvent::rejected && e.failure().code() == "conflict"; }
-
-std::int64_t number_in(const std::string& row) {
-  const auto at = row.find("\"n\":");
-  if (at == std::string::npos) return -1;
-  const auto end = row.find_first_not_of("0123456789", at + 4);
-  return core::parse_int(row.substr(at + 4, end - at - 4)).value_or(-1);
-}
-
-std::string feed_of(const std::string& resource) {
-  auto out = resource;
-  std::replace(out.begin(), out.end(), '.', '/');
-  return out;
-}
-
 }  // namespace
 
 std::vector<std::string> Checker::check() {
@@ -77,8 +65,17 @@ std::vector<std::string> Checker::check() {
         topic != topics.dlq)
       read_records(topic, topic.substr(topic.find('.') + 1));
   for (const auto& [job, records] : jobs_) check_job(job, records);
-  check_cursors();
+  cursors_ = read_cursors();
+  for (const auto& command : sent_)
+    if (command.has_sync() && vendor_.list(command.tenant(), path_of(command.sync().resource())) == nullptr)
+      check_feed_job(command, jobs_[job_name(command)]);
+  check_tokens();
+  check_lists();
+  check_controls_had_effect();
+  for (auto& problem : check_cursor_orders(statuses_, sent_, first_rows())) wrong(std::move(problem));
+  for (auto& problem : check_fetches(vendor_, cluster_, statuses_, sent_, config_.kafka.partitions)) wrong(std::move(problem));
   check_offsets();
+  check_memory();
   return std::move(problems_);
 }
 
@@ -142,17 +139,23 @@ void Checker::check_history(const std::string& job, const std::vector<StatusRead
 void Checker::read_records(const std::string& topic, const std::string& resource) {
   for (int p = 0; p < cluster_.broker.partitions(topic); ++p)
     for (const auto& [offset, entry] : cluster_.broker.log(topic, p).read(0, Isolation::read_committed).seen) {
-      ++records_;
-      std::string job, source;
-      for (const auto& [name, value] : entry->headers) (name == "st-job" ? job : source) = value;
+      std::map<std::string, std::string> headers(entry->headers.begin(), entry->headers.end());
+      const auto& job = headers["st-job"];
+      const auto& source = headers["st-source"];
       const auto colon = job.rfind(':');
       const auto tenant = source.substr(0, source.rfind('/', source.rfind('/') - 1));  // "acme/1001"
       if (colon == std::string::npos || !source.ends_with(resource)) {
         wrong(fmt::format("{}-{}@{}: headers {} {}", topic, p, offset, job, source));
         continue;
       }
-      jobs_[tenant + "/" + job.substr(0, colon)].emplace(core::parse_int(job.substr(colon + 1)).value_or(-1),
-                                                         Published{p, offset, entry->ended, entry->key, entry->value.value_or("")});
+      const auto name = tenant + "/" + job.substr(0, colon);
+      if (headers.contains("st-control")) {
+        markers_[name].push_back(entry->value.value_or(""));
+        continue;
+      }
+      ++records_;
+      jobs_[name].emplace(core::parse_int(job.substr(colon + 1)).value_or(-1),
+                          Published{p, offset, entry->ended, entry->key, entry->value.value_or("")});
     }
 }
 
@@ -171,30 +174,26 @@ void Checker::check_job(const std::string& job, const Sequence& records) {
     at->second = r.offset;
     newest = std::max(newest, r.ended);
   }
-  const auto told = statuses_.jobs().find(job);
-  const auto command = std::find_if(sent_.begin(), sent_.end(), [&](const auto& c) { return job_name(c) == job; });
-  if (told == statuses_.jobs().end() || command == sent_.end()) return wrong(fmt::format("job {}: nobody asked for it", job));
-  bool completed = false;
-  for (const auto& t : told->second) {
-    if (!is_end(t.event.type()) || conflict(t.event)) continue;
-    if (newest > t.ended) wrong(fmt::format("job {}: records after its end", job));
-    completed = t.event.type() == v1::StatusEvent::completed;
-    if (completed && t.event.counts().records() != static_cast<std::int64_t>(records.size()))
-      wrong(fmt::format("job {}: says {} records, there are {}", job, t.event.counts().records(), records.size()));
-  }
-  check_rows(job, *command, records, completed);
+  if (std::none_of(sent_.begin(), sent_.end(), [&](const auto& c) { return job_name(c) == job; }))
+    return wrong(fmt::format("job {}: nobody asked for it", job));
+  const auto* end = end_of(statuses_.job(job));
+  if (end == nullptr) return;
+  if (newest > end->ended) wrong(fmt::format("job {}: records after its end", job));
+  if (end->event.type() == v1::StatusEvent::completed && end->event.counts().records() != static_cast<std::int64_t>(records.size()))
+    wrong(fmt::format("job {}: says {} records, there are {}", job, end->event.counts().records(), records.size()));
 }
 
 /// The rows of a feed are numbered: a job has a stretch of them, in order.
-void Checker::check_rows(const std::string& job, const v1::Command& command, const Sequence& records, bool completed) {
-  const auto& resource = command.sync().resource();
-  const auto feed = feed_of(resource);
-  auto& covered = covered_[fmt::format("{}/{}", command.tenant(), resource)];
+void Checker::check_feed_job(const v1::Command& command, const Sequence& records) {
+  const auto job = job_name(command);
+  const auto& sync = command.sync();
+  const auto feed = path_of(sync.resource());
+  auto& covered = covered_[fmt::format("{}/{}", command.tenant(), sync.resource())];
   covered.resize(static_cast<std::size_t>(vendor_.size(command.tenant(), feed)));
-  const bool by_id = command.sync().mode() == v1::ids;
-  std::int64_t before = command.sync().mode() == v1::full ? -1 : -2;
+  const bool by_id = sync.mode() == v1::ids;
+  std::int64_t before = sync.mode() == v1::full ? -1 : -2;
   for (const auto& [seq, r] : records) {
-    const auto n = number_in(r.value);
+    const auto n = number_in(r.value, "n");
     if (n < 0 || n >= static_cast<std::int64_t>(covered.size()) || r.value != vendor_.row(command.tenant(), feed, n))
       return wrong(fmt::format("job {}: record {} is no row of the vendor's", job, seq));
     if (r.key != fmt::format("{}:{}", command.tenant(), VendorModel::id_of(n)))
@@ -203,44 +202,128 @@ void Checker::check_rows(const std::string& job, const v1::Command& command, con
     before = n;
     if (!by_id) covered[static_cast<std::size_t>(n)] = true;
   }
-  if (const auto ids = wanted_ids(command); by_id && completed && records.size() != ids.size())
+  const auto* end = end_of(statuses_.job(job));
+  if (end == nullptr || end->event.type() != v1::StatusEvent::completed) return;
+  if (sync.mode() == v1::window) check_feed_window(command, records);
+  if (const auto ids = wanted_ids(command); by_id && records.size() != ids.size())
     wrong(fmt::format("job {}: {} ids, {} records", job, ids.size(), records.size()));
+}
+
+/// The window was over when it was asked for: exactly its rows come.
+void Checker::check_feed_window(const v1::Command& command, const Sequence& records) {
+  const auto feed = path_of(command.sync().resource());
+  const auto wanted = [&](std::int64_t n) {
+    const auto changed = vendor_.changed(command.tenant(), feed, n);
+    return changed >= to_time(command.sync().from()) && changed < to_time(command.sync().to());
+  };
+  std::size_t inside = 0;
+  for (std::int64_t n = 0; n < vendor_.size(command.tenant(), feed); ++n)
+    if (wanted(n)) ++inside;
+  if (records.size() != inside ||
+      !std::all_of(records.begin(), records.end(), [&](const auto& r) { return wanted(number_in(r.second.value, "n")); }))
+    wrong(fmt::format("job {}: {} rows are in its window, it has {} records", job_name(command), inside, records.size()));
 }
 
 /// Of a job: those of its command, and of the commands that were merged into it while it waited.
 std::set<std::string> Checker::wanted_ids(const v1::Command& command) const {
   std::set<std::string> out(command.sync().ids().begin(), command.sync().ids().end());
   for (const auto& other : sent_) {
-    const auto told = statuses_.jobs().find(job_name(other));
-    if (other.tenant() != command.tenant() || told == statuses_.jobs().end()) continue;
-    const bool merged = std::any_of(told->second.begin(), told->second.end(), [&](const auto& t) {
-      return t.event.type() == v1::StatusEvent::coalesced && t.event.target() == command.id();
-    });
-    if (merged) out.insert(other.sync().ids().begin(), other.sync().ids().end());
+    const auto* merged = first(statuses_.job(job_name(other)), v1::StatusEvent::coalesced);
+    if (other.tenant() == command.tenant() && merged != nullptr && merged->event.target() == command.id())
+      out.insert(other.sync().ids().begin(), other.sync().ids().end());
   }
   return out;
 }
 
-/// What lies before a cursor was published, by whomever.
-void Checker::check_cursors() {
+std::map<std::string, Checker::Cursor> Checker::read_cursors() {
   const auto& topic = config_.kafka.topics.journal;
-  std::map<std::string, std::string> tokens;
+  std::map<std::string, Cursor> out;
   for (int p = 0; p < cluster_.broker.partitions(topic); ++p)
     for (const auto& [offset, entry] : cluster_.broker.log(topic, p).read(0, Isolation::read_committed).seen) {
       if (!entry->key.starts_with("stream/")) continue;
       v1::StreamState stream;
       if (!entry->value || !stream.ParseFromString(*entry->value)) wrong(fmt::format("journal: {} cannot be read", entry->key));
-      tokens[entry->key.substr(entry->key.find('/', 7) + 1)] = stream.token();
+      const auto& token = stream.token();
+      out[entry->key.substr(entry->key.find('/', 7) + 1)] = {
+          token.empty() ? 0 : core::parse_int(token.substr(token.find('-') + 1)).value_or(-1),
+          core::WallTime(std::chrono::milliseconds(stream.watermark_ms()))};
     }
-  for (auto& [stream, token] : tokens) {
-    const auto& covered = covered_[stream];
-    const auto end = token.empty() ? 0 : core::parse_int(token.substr(token.find('-') + 1)).value_or(-1);
-    for (std::int64_t n = 0; n < end; ++n)
+  return out;
+}
+
+/// What lies before a cursor was published, by whomever, but for what somebody has stepped over by setting it.
+void Checker::check_tokens() {
+  for (const auto& [stream, covered] : covered_) {
+    const auto end = cursors_[stream].token;
+    for (std::int64_t n = skipped_rows(statuses_, sent_, stream); n < end; ++n)
       if (n >= static_cast<std::int64_t>(covered.size()) || !covered[static_cast<std::size_t>(n)]) {
         wrong(fmt::format("stream {}: the cursor is at {} and row {} was never published", stream, end, n));
         break;
       }
   }
+}
+
+void Checker::check_lists() {
+  for (const auto& [place, list] : vendor_.lists()) {
+    auto resource = place.second;
+    std::replace(resource.begin(), resource.end(), '/', '.');
+    check_list(list, place.first, resource);
+  }
+}
+
+void Checker::check_list(const ListModel& list, std::int64_t tenant, const std::string& resource) {
+  const auto partitions = static_cast<std::size_t>(cluster_.broker.partitions("st." + resource));
+  ListCheck check(list, tenant, config_.worker.settle, partitions);
+  for (const auto& command : sent_) {
+    if (command.tenant() != tenant || command.sync().resource() != resource) continue;
+    const auto name = job_name(command);
+    const auto* started = first(statuses_.job(name), v1::StatusEvent::started);
+    const auto* end = end_of(statuses_.job(name));
+    if (started == nullptr || end == nullptr) continue;
+    ListCheck::Job job{name,
+                       command.sync().mode(),
+                       to_time(command.sync().from()),
+                       to_time(command.sync().to()),
+                       time_of(started->event),
+                       time_of(end->event),
+                       end->event.type() == v1::StatusEvent::completed,
+                       {},
+                       markers_[name]};
+    for (const auto& [seq, r] : jobs_[name]) job.records.emplace_back(r.key, r.value);
+    check.add(job);
+  }
+  const auto stream = fmt::format("{}/{}", tenant, resource);
+  if (list.kind() == ListModel::Kind::windowed)
+    check.check_watermark(cursors_[stream].watermark, skipped_time(statuses_, sent_, stream));
+  for (const auto& problem : check.problems()) wrong(problem);
+}
+
+/// Of jobs over feeds.
+std::map<std::string, std::int64_t> Checker::first_rows() const {
+  std::map<std::string, std::int64_t> out;
+  for (const auto& c : sent_) {
+    const auto records = jobs_.find(job_name(c));
+    if (records == jobs_.end() || records->second.empty() || vendor_.list(c.tenant(), path_of(c.sync().resource())) != nullptr)
+      continue;
+    out[job_name(c)] = number_in(records->second.begin()->second.value, "n");
+  }
+  return out;
+}
+
+void Checker::check_controls_had_effect() {
+  std::map<std::string, std::set<std::uint64_t>> pages;
+  for (const auto& [job, records] : jobs_)
+    for (const auto& [seq, r] : records) pages[job].insert(r.ended);
+  for (auto& problem : check_controls(Controls(statuses_, sent_), statuses_, pages)) wrong(std::move(problem));
+}
+
+/// Of its six tenths of max_memory every page takes its bytes twice until it is committed. A page that is larger than expected may
+/// overdraw them a little.
+void Checker::check_memory() {
+  constexpr std::size_t kCopies = 2;
+  const auto pages = static_cast<std::size_t>(config_.worker.max_memory) * 6 / 10;
+  if (const auto used = cluster_.most_publishing * kCopies; used > pages + pages / 4)
+    wrong(fmt::format("a worker has {} bytes of pages in its transactions, of {} bytes of memory", used, pages));
 }
 
 /// The group's offset never runs ahead of the journal's, and at the end every command is read.

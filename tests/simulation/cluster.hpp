@@ -13,13 +13,14 @@
 
 namespace stsync::simulation {
 
-/// Mistakes that a worker's client could make, to see that the checks find them.
+/// Mistakes that a worker's clients could make, to see that the checks find them.
 struct Bugs {
   bool offset_outside = false;     ///< the offset is committed before its transaction, by itself
   bool journal_to_stable = false;  ///< the journal is read to the last stable offset, before the predecessor is fenced
   bool repeat_in_doubt = false;    ///< a commit without an answer counts as aborted: it is done again
   bool trust_late_commit = false;  ///< a producer goes on although a copy of its EndTxn may still be on its way
   bool trust_late_abort = false;   ///< the same after an abort
+  bool forget_lease = false;       ///< membership counts as confirmed, however long nothing was heard
 };
 
 /// What was told of a commit() and how much was in it. For the checks.
@@ -43,8 +44,10 @@ struct SimCluster {
   BrokerModel broker;
   Network network;
   Bugs bugs;
-  std::map<std::uint64_t, BatchRecord> batches;  ///< by number, from 1
-  std::list<core::Signal*> fetchers;             ///< told when a partition has changed; a list, so that a seed replays
+  std::size_t most_publishing = 0;                        ///< bytes of records that one worker had in its open transactions
+  std::map<std::uint64_t, BatchRecord> batches;           ///< by number, from 1
+  std::multimap<std::int32_t, core::WallTime> takeovers;  ///< when lanes took each partition over
+  std::list<core::Signal*> fetchers;                      ///< told when a partition has changed; a list, so that a seed replays
 };
 
 /// One worker's way into it.

@@ -15,6 +15,7 @@ enum class Code {
   rebalance,           ///< the group waits for its members
   unstable_offset,     ///< an open transaction may still move it
   not_now,             ///< the coordinator moves or loads: ask again
+  concurrent,          ///< the transaction before is being ended: ask again
 };
 
 }  // namespace stsync::simulation

@@ -50,14 +50,15 @@ awaitable<void> SimConsumer::run(core::StopToken stop, core::Duration close_time
 }
 
 awaitable<void> SimConsumer::join_group(core::StopToken stop) {
+  const auto asked = now();
   const auto joined = co_await port_.ask([&cluster = port_.cluster, who = who_, session = options_.session_timeout] {
     return cluster.broker.group().join(who, session, cluster.clock.now());
   });
-  if (joined) heard_ = now();
+  if (joined) hear(asked);
   if (joined && joined->code == Code::fenced_instance) co_return fence();
   if (joined && joined->code == Code::unknown_member) who_.member.clear();
   if (joined && joined->code == Code::ok) {
-    who_.member = joined->member;
+    who_.member = port_.link->member = joined->member;
     if (co_await take_assignment(stop)) co_return;
   }
   if (!stop.stop_requested() && !fenced_) co_await wake_->wait_until(now() + kPause);
@@ -66,9 +67,10 @@ awaitable<void> SimConsumer::join_group(core::StopToken stop) {
 /// Whether there is one.
 awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
   while (!stop.stop_requested() && !port_.dead()) {
+    const auto asked = now();
     const auto answer = co_await port_.ask(
         [&cluster = port_.cluster, who = who_] { return cluster.broker.group().sync(who, cluster.clock.now()); });
-    if (answer) heard_ = now();
+    if (answer) hear(asked);
     if (answer && answer->code == Code::ok) {
       who_.generation = answer->generation;
       assigned_ = true;
@@ -86,9 +88,10 @@ awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
 }
 
 awaitable<std::optional<Code>> SimConsumer::heartbeat() {
+  const auto asked = now();
   const auto code = co_await port_.ask(
       [&cluster = port_.cluster, who = who_] { return cluster.broker.group().heartbeat(who, cluster.clock.now()); });
-  if (code) heard_ = now();  // whatever it says: so it is measured
+  if (code) hear(asked);  // whatever it says: so it is measured
   co_return code;
 }
 
@@ -114,6 +117,11 @@ awaitable<void> SimConsumer::give_back(bool lost, core::StopToken stop, core::Du
     if (code == Code::unknown_member) who_.member.clear();
   }
 }
+
+/// An answer says how it was when it was asked for: it may have lain there while this process stood still.
+void SimConsumer::hear(core::TimePoint asked) { heard_ = port_.link->heard = asked; }
+
+core::TimePoint SimConsumer::last_heartbeat() const noexcept { return port_.cluster.bugs.forget_lease ? now() : heard_; }
 
 void SimConsumer::complete_revoke() {
   if (!revoking_) return;

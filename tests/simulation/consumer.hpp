@@ -21,7 +21,7 @@ class SimConsumer final : public kafka::GroupConsumer, public Member {
   std::optional<kafka::Message> poll(std::int32_t partition) override;
   void complete_revoke() override;
   std::int64_t end_offset(std::int32_t partition) const override;
-  core::TimePoint last_heartbeat() const noexcept override { return heard_; }
+  core::TimePoint last_heartbeat() const noexcept override;
   std::unique_ptr<kafka::LaneClient> lane_client(kafka::TransactionalOptions options) override;
 
   const GroupModel::Identity& identity() const noexcept override { return who_; }
@@ -45,6 +45,7 @@ class SimConsumer final : public kafka::GroupConsumer, public Member {
   boost::asio::awaitable<void> fetch();
   boost::asio::awaitable<bool> fetch_from(std::int32_t partition);
   void fence();
+  void hear(core::TimePoint asked);
   core::TimePoint now() const { return port_.clock.now(); }
   core::Duration interval() const { return options_.session_timeout / 15; }
 

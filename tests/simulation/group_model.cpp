@@ -71,6 +71,13 @@ Code GroupModel::check(const Identity& who) const {
   return who.generation == generation_ ? Code::ok : Code::illegal_generation;
 }
 
+std::optional<std::string> GroupModel::owner(std::int32_t partition) const {
+  if (preparing_) return std::nullopt;
+  for (const auto& [id, m] : members_)
+    if (std::find(m.partitions.begin(), m.partitions.end(), partition) != m.partitions.end()) return id;
+  return std::nullopt;
+}
+
 void GroupModel::tick(TimePoint now) {
   const auto expired = [&](const Member& m) {
     const bool slow = preparing_ && !m.joined && now - since_ >= kRebalanceTimeout;

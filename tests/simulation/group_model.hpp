@@ -1,5 +1,6 @@
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,8 @@ class GroupModel {
   /// Ends sessions that ran out, and rebalances that have waited long enough.
   void tick(core::TimePoint now);
 
+  /// The member that has the partition; nothing: a rebalance goes on, or nobody has it.
+  std::optional<std::string> owner(std::int32_t partition) const;
   std::int32_t generation() const noexcept { return generation_; }
   std::size_t size() const noexcept { return members_.size(); }
 

@@ -1,5 +1,9 @@
 #include "simulation/lane_client.hpp"
 
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "kafka/client.hpp"
@@ -40,6 +44,14 @@ Error no_answer(const std::string& what) { return {ErrorKind::broker, what + ": 
 CommitReport unclear(Error why) { return {why.kind() == ErrorKind::fenced ? Outcome::fenced : Outcome::doubt, std::move(why), {}}; }
 CommitReport in_doubt(const std::string& why) { return {Outcome::doubt, Error(ErrorKind::doubt, why), {}}; }
 
+/// Whether the broker wants to be asked once more.
+bool again(Code code) { return code == Code::not_now || code == Code::concurrent; }
+bool again(const ProducerId& id) { return id.id < 0; }
+template <class Answer>
+bool again(const Answer&) {
+  return false;
+}
+
 struct Collector final : kafka::MessageSink {
   explicit Collector(std::vector<kafka::OwnedMessage>& out) : all(out) {}
   bool add(const kafka::MessageView& m) override {
@@ -64,7 +76,7 @@ awaitable<std::optional<std::invoke_result_t<F&>>> SimLaneClient::insist(F carry
   while (!port_.dead()) {
     if (sent != nullptr) ++*sent;
     auto answer = co_await port_.ask(carry_out, kRequestTimeout, may_be_late);
-    if (answer) co_return answer;
+    if (answer && !again(*answer)) co_return answer;
     if (now() >= deadline) break;
     co_await port_.clock.sleep_for(kPause);
   }
@@ -88,6 +100,7 @@ awaitable<Result<void>> SimLaneClient::fence() {
                       deadline_, true);
   if (!id) co_return core::fail(no_answer("init_transactions"));
   producer_ = *id;
+  port_.cluster.takeovers.emplace(options_.partition, port_.cluster.clock.wall_now());
   co_return Result<void>();
 }
 
@@ -181,9 +194,17 @@ awaitable<CommitReport> SimLaneClient::commit(kafka::Batch batch) {
   const auto number = batches.size() + 1;
   batches[number] = {};
   auto report = co_await transaction(std::move(batch), number);
+  publish(0);
   report.took = std::chrono::duration_cast<std::chrono::microseconds>(now() - start);
   if (!port_.dead()) batches[number].told = report.outcome;
   co_return report;
+}
+
+/// So many bytes of records from now on.
+void SimLaneClient::publish(std::size_t bytes) {
+  auto& all = port_.link->publishing;
+  all += bytes - std::exchange(publishing_, bytes);
+  if (!port_.dead()) port_.cluster.most_publishing = std::max(port_.cluster.most_publishing, all);
 }
 
 awaitable<CommitReport> SimLaneClient::transaction(kafka::Batch batch, std::uint64_t number) {
@@ -201,10 +222,12 @@ awaitable<CommitReport> SimLaneClient::transaction(kafka::Batch batch, std::uint
 }
 
 /// What goes to a partition in one request.
-std::vector<SimLaneClient::Piece> SimLaneClient::cut(const kafka::Batch& batch, std::uint64_t number) const {
+std::vector<SimLaneClient::Piece> SimLaneClient::cut(const kafka::Batch& batch, std::uint64_t number) {
   std::vector<kafka::OwnedMessage> messages;
   Collector sink(messages);
   for (const auto& run : batch.runs) run->write(sink);
+  publish(std::accumulate(messages.begin(), messages.end(), std::size_t{0},
+                          [](auto sum, const auto& m) { return sum + (m.value ? m.value->size() : 0); }));
   messages.insert(messages.end(), batch.messages.begin(), batch.messages.end());
   std::vector<Piece> out;
   std::map<Place, std::size_t> index;
@@ -231,6 +254,7 @@ awaitable<std::optional<CommitReport>> SimLaneClient::write(Piece piece) {
   const auto code = co_await insist(
       [&cluster = port_.cluster, id = options_.transactional_id, who = producer_, place = piece.place, first = sequence,
        entries = piece.entries] {
+        if (cluster.rng.unit() < cluster.network.trouble.out_of_order) return Code::out_of_order;
         return cluster.broker.produce(id, who, place.first, place.second, first, entries, cluster.clock.now());
       },
       deadline_);

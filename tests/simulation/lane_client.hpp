@@ -52,7 +52,8 @@ class SimLaneClient final : public kafka::LaneClient {
   boost::asio::awaitable<kafka::CommitReport> end();
   boost::asio::awaitable<kafka::CommitReport> abort(core::Error why);
   boost::asio::awaitable<std::optional<Code>> end_transaction(bool commit);
-  std::vector<Piece> cut(const kafka::Batch& batch, std::uint64_t number) const;
+  std::vector<Piece> cut(const kafka::Batch& batch, std::uint64_t number);
+  void publish(std::size_t bytes);
   bool aborts_now() { return port_.cluster.rng.unit() < port_.cluster.network.trouble.aborted; }
   core::TimePoint now() const { return port_.clock.now(); }
 
@@ -62,6 +63,7 @@ class SimLaneClient final : public kafka::LaneClient {
   ProducerId producer_;
   std::map<Place, std::int64_t> sequences_;
   core::TimePoint deadline_{};  ///< of the transaction
+  std::size_t publishing_ = 0;  ///< bytes of records in the transaction
   int ends_sent_ = 0;           ///< copies of EndTxn of the transaction that may still be on their way
   bool opened_ = false;         ///< the broker may know of the transaction
   bool broken_ = false;         ///< fatal, as librdkafka calls it

@@ -1,7 +1,9 @@
 #pragma once
+#include <cstddef>
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -13,11 +15,12 @@ namespace stsync::simulation {
 
 /// What goes wrong between workers and the broker. Probabilities of one request.
 struct Trouble {
-  double lost = 0;         ///< it never arrives
-  double answer_lost = 0;  ///< it is carried out, and nobody hears of it
-  double late = 0;         ///< a lost EndTxn or InitProducerId is no more than late: it arrives within a minute
-  double aborted = 0;      ///< of a transaction: the broker finds a reason to abort it
-  double refused = 0;      ///< of a request outside of transactions: not now
+  double lost = 0;          ///< it never arrives
+  double answer_lost = 0;   ///< it is carried out, and nobody hears of it
+  double late = 0;          ///< a lost EndTxn or InitProducerId is no more than late: it arrives within a minute
+  double aborted = 0;       ///< of a transaction: the broker finds a reason to abort it
+  double out_of_order = 0;  ///< of a write: the broker knows nothing of the one before
+  double refused = 0;       ///< of a request outside of transactions: not now
   core::Duration slowest = std::chrono::milliseconds(20);  ///< one way
   core::TimePoint away_until{};                            ///< nobody answers, connections are refused
 };
@@ -27,6 +30,9 @@ struct Link {
   bool dead = false;             ///< its worker was killed
   core::TimePoint away_until{};  ///< it alone cannot reach the broker
   std::list<core::Signal*> waiting{};
+  std::string member{};        ///< what the group knows it as
+  core::TimePoint heard{};     ///< when the group last answered it
+  std::size_t publishing = 0;  ///< bytes of records in its open transactions
 
   void cut() {
     dead = true;

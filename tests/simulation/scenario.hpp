@@ -17,11 +17,12 @@ struct Scenario {
   core::Duration length = std::chrono::minutes(3);  ///< of the part with faults
   bool stops = false;                               ///< SIGTERM, and a new one later
   bool kills = false;                               ///< kill -9
-  bool freezes = false;     ///< SIGSTOP for longer than a session now and then; with static ids also while a twin takes over
-  bool isolations = false;  ///< one of them does not reach the broker
-  bool broker = false;      ///< requests and answers are lost or late, transactions aborted, the broker is away
-  bool vendor = false;      ///< 429, 5xx, resets
-  bool controls = false;    ///< cancel, pause, resume; the same command twice; commands on the wrong partition
+  bool freezes = false;        ///< SIGSTOP for longer than a session now and then; with static ids also while a twin takes over
+  bool isolations = false;     ///< one of them does not reach the broker
+  bool broker = false;         ///< requests and answers are lost or late, transactions aborted, the broker is away
+  bool vendor = false;         ///< 429, 5xx, resets
+  bool controls = false;       ///< cancel, pause, resume; the same command twice; commands on the wrong partition
+  bool little_memory = false;  ///< for a few pages at a time
   Bugs bugs;
 
   static Scenario of(std::uint64_t seed);

@@ -53,10 +53,10 @@ bool good(const Scenario& scenario, const Report& report) {
   const auto& s = scenario;
   if (report.problems.empty()) return true;
   std::fprintf(stderr, "%s",
-               fmt::format("seed {}: {} workers{}, {} tenants, faults:{}{}{}{}{}{}{}\n", s.seed, s.workers,
+               fmt::format("seed {}: {} workers{}, {} tenants, faults:{}{}{}{}{}{}{}{}\n", s.seed, s.workers,
                            s.static_ids ? " (static)" : "", s.tenants, s.stops ? " stops" : "", s.kills ? " kills" : "",
                            s.freezes ? " freezes" : "", s.isolations ? " isolations" : "", s.broker ? " broker" : "",
-                           s.vendor ? " vendor" : "", s.controls ? " controls" : "")
+                           s.vendor ? " vendor" : "", s.controls ? " controls" : "", s.little_memory ? " (little memory)" : "")
                    .c_str());
   constexpr std::size_t kMost = 10;
   for (std::size_t i = 0; i < std::min(kMost, report.problems.size()); ++i)

@@ -17,33 +17,25 @@ namespace {
 
 http::Response json(std::string body) { return {200, {{"Content-Type", "application/json"}}, std::move(body)}; }
 
-std::map<std::string, std::string> query_of(const std::string& target) {
-  std::map<std::string, std::string> out;
-  const auto mark = target.find('?');
-  if (mark == std::string::npos) return out;
-  for (auto& [name, value] : http::parse_query(target.substr(mark + 1))) out[name] = value;
-  return out;
-}
+}  // namespace
 
-/// "/jpm/v2/tenant/1001/export/jobs" -> 1001, "jpm/jobs", whether it is the feed.
-struct Path {
-  std::int64_t tenant = 0;
-  std::string resource;
-  bool feed = false;
-};
-Path parse_path(const std::string& target) {
-  const auto path = target.substr(0, target.find('?'));
+VendorModel::Called VendorModel::Called::of(const std::string& target) {
+  const auto mark = std::min(target.find('?'), target.size());
+  const auto path = target.substr(0, mark);
   constexpr std::string_view kTenant = "/v2/tenant/";
   const auto at = path.find(kTenant);
   if (at == std::string::npos) return {};
   const auto rest = path.substr(at + kTenant.size());
   auto name = rest.substr(rest.find('/') + 1);
-  const bool feed = name.starts_with("export/");
-  if (feed) name = name.substr(7);
-  return {core::parse_int(rest.substr(0, rest.find('/'))).value_or(0), path.substr(1, at - 1) + "/" + name, feed};
+  Called out;
+  out.feed = name.starts_with("export/");
+  if (out.feed) name = name.substr(7);
+  out.tenant = core::parse_int(rest.substr(0, rest.find('/'))).value_or(0);
+  out.resource = path.substr(1, at - 1) + "/" + name;
+  if (mark < target.size())
+    for (auto& [key, value] : http::parse_query(target.substr(mark + 1))) out.query[key] = value;
+  return out;
 }
-
-}  // namespace
 
 void VendorModel::grow(std::int64_t tenant, const std::string& resource, int rows) {
   auto& feed = feeds_[{tenant, resource}];
@@ -60,10 +52,42 @@ std::string VendorModel::row(std::int64_t tenant, const std::string& resource, s
                      core::format_utc(feeds_.at({tenant, resource})[static_cast<std::size_t>(n)]), n, tenant, resource);
 }
 
+core::WallTime VendorModel::changed(std::int64_t tenant, const std::string& resource, std::int64_t n) const {
+  return feeds_.at({tenant, resource})[static_cast<std::size_t>(n)];
+}
+
 std::int64_t VendorModel::newest(std::int64_t tenant, const std::string& resource, std::int64_t id) const {
   for (auto n = size(tenant, resource) - 1; n >= 0; --n)
     if (id_of(n) == id) return n;
   return -1;
+}
+
+ListModel& VendorModel::make_list(std::int64_t tenant, const std::string& resource, ListModel::Kind kind) {
+  return lists_.try_emplace({tenant, resource}, fmt::format("{}/{}", tenant, resource), kind).first->second;
+}
+
+const ListModel* VendorModel::list(std::int64_t tenant, const std::string& resource) const {
+  const auto it = lists_.find({tenant, resource});
+  return it == lists_.end() ? nullptr : &it->second;
+}
+
+void VendorModel::change_lists() {
+  auto it = lists_.begin();
+  std::advance(it, rng_.between(0, lists_.size() - 1));
+  auto& list = it->second;
+  for (auto changes = rng_.between(1, 5); changes > 0; --changes) {
+    const auto id = static_cast<std::int64_t>(rng_.between(1, static_cast<std::uint64_t>(list.last_id())));
+    switch (rng_.between(0, 3)) {
+      case 0:
+        list.add(clock_.wall_now());
+        break;
+      case 1:
+        list.take_away(id, clock_.wall_now());
+        break;
+      default:
+        list.change(id, clock_.wall_now());
+    }
+  }
 }
 
 http::Response VendorModel::feed_page(std::int64_t tenant, const std::string& resource, const Feed& feed,
@@ -96,17 +120,29 @@ http::Response VendorModel::rows_by_id(std::int64_t tenant, const std::string& r
   return json(fmt::format(R"({{"page":1,"pageSize":500,"hasMore":false,"totalCount":{},"data":[{}]}})", count, data));
 }
 
+http::Response VendorModel::token() {
+  if (rng_.unit() < habits.locks_out) return {400, {}, R"({"error":"invalid_client"})"};
+  return json(fmt::format(R"({{"access_token":"t{}","expires_in":900,"token_type":"Bearer"}})", ++tokens_));
+}
+
+bool VendorModel::good(const http::Request& request) const {
+  constexpr std::string_view kBearer = "Bearer t";
+  const auto* token = http::find_header(request.headers, "Authorization");
+  return token != nullptr && core::parse_int(token->substr(kBearer.size())).value_or(0) >= first_good_token_;
+}
+
 Result<http::Response> VendorModel::answer(const http::Request& request) {
   if (rng_.unit() < habits.fails) return http::Response{rng_.between(0, 1) == 0 ? 500 : 503, {}, "<html>"};
   if (rng_.unit() < habits.refuses) return http::Response{429, {{"Retry-After", std::to_string(rng_.between(1, 10))}}, ""};
-  if (request.method == "POST") return json(R"({"access_token":"t","expires_in":900,"token_type":"Bearer"})");
+  if (request.method == "POST") return token();
+  if (!good(request)) return http::Response{401, {}, "{}"};
   ++calls;
-  const auto path = parse_path(request.target);
-  const auto feed = feeds_.find({path.tenant, path.resource});
+  auto called = Called::of(request.target);
+  if (const auto* rows = list(called.tenant, called.resource)) return json(rows->page(called.query, habits.page));
+  const auto feed = feeds_.find({called.tenant, called.resource});
   if (feed == feeds_.end()) return http::Response{404, {}, "{}"};
-  auto query = query_of(request.target);
-  if (path.feed) return feed_page(path.tenant, path.resource, feed->second, query["from"]);
-  return rows_by_id(path.tenant, path.resource, query["ids"]);
+  if (called.feed) return feed_page(called.tenant, called.resource, feed->second, called.query["from"]);
+  return rows_by_id(called.tenant, called.resource, called.query["ids"]);
 }
 
 core::Duration VendorModel::some(core::Duration most) {
@@ -117,11 +153,16 @@ class VendorModel::Line final : public http::Connection {
  public:
   Line(VendorModel& vendor, core::Clock& own, std::shared_ptr<Link> link) : vendor_(vendor), own_(own), link_(std::move(link)) {}
   awaitable<Result<http::Response>> exchange(http::Request request, http::ExchangeLimits, core::StopToken stop) override {
+    auto called = Called::of(request.target);
+    const auto asked = vendor_.clock_.wall_now();
+    const bool own = called.tenant != 0 && !link_->dead && vendor_.on_call(*link_, called.tenant);
     if (!co_await pause(vendor_.some(5ms), stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
     if (link_->dead || vendor_.rng_.unit() < vendor_.habits.breaks) co_return core::fail(ErrorKind::network, "reset");
     auto response = vendor_.answer(request);
     if (!co_await pause(vendor_.some(vendor_.habits.slowest), stop)) co_return core::fail(ErrorKind::cancelled, "stopped");
     if (vendor_.rng_.unit() < vendor_.habits.breaks) co_return core::fail(ErrorKind::network, "reset");
+    if (own && called.feed && response && response->status == 200 && !link_->dead)
+      vendor_.delivered.push_back({called.tenant, called.resource, called.query["from"], asked});
     co_return response;
   }
   bool reused() const noexcept override { return false; }

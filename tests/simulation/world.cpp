@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "kafka/client.hpp"
+#include "sync/names.hpp"
+
 namespace stsync::simulation {
 
 using namespace std::chrono_literals;
@@ -12,13 +15,23 @@ namespace {
 
 constexpr int kPartitions = 4;
 constexpr int kRecordPartitions = 3;
-const std::vector<std::string> kResources{"jpm.jobs", "crm.customers"};
+const std::vector<std::string> kFeeds{"jpm.jobs", "crm.customers"};
+const std::vector<std::pair<std::string, ListModel::Kind>> kLists{{"marketing.categories", ListModel::Kind::windowed},
+                                                                  {"marketing.costs", ListModel::Kind::sorted},
+                                                                  {"jpm.project-types", ListModel::Kind::plain}};
+/// A call leaves so much later than the lease was looked at, at most.
+constexpr core::Duration kCallDelay = 1s;
 
 config::Config make_config(const Scenario& s) {
   config::Config c;
   c.environments["integration"] = {"integration", "https://api.example", "https://auth.example/connect/token", ""};
   c.kafka.partitions = kPartitions;
   c.kafka.record_partitions = kRecordPartitions;
+  if (s.little_memory) {
+    c.worker.max_memory = 25'000;
+    c.worker.page_buffer = 2'500;
+  }
+  c.worker.settle = 20s;  // what changes during a run is read in it
   config::App app;
   app.name = "acme";
   app.app_key.value = core::Secret("ak1.secret");
@@ -55,22 +68,52 @@ World::World(const Scenario& scenario)
       vendor_(clock_, rng_),
       statuses_(cluster_.broker, config_.kafka.topics.status),
       tasks_(loop_.get_executor(), clock_) {
+  make_topics();
+  cluster_.bugs = s_.bugs;
+  fill_vendor();
+  vendor_.on_call = [this](const Link& link, std::int64_t tenant) { return check_call(link, tenant); };
+  slots_.resize(static_cast<std::size_t>(s_.workers));
+  clock_.run_for(1h);  // a clock at zero would stand for "just heard of"
+}
+
+void World::make_topics() {
   const auto& t = config_.kafka.topics;
   cluster_.broker.create_topic(t.journal, kPartitions);
   for (const auto& topic : {t.status, t.usage, t.dlq}) cluster_.broker.create_topic(topic, kRecordPartitions);
-  for (const auto& resource : kResources) cluster_.broker.create_topic("st." + resource, kRecordPartitions);
+  for (const auto& resource : kFeeds) cluster_.broker.create_topic("st." + resource, kRecordPartitions);
+  for (const auto& [resource, kind] : kLists) cluster_.broker.create_topic("st." + resource, kRecordPartitions);
   cluster_.broker.stamp = [this] { return clock_.wall_now().time_since_epoch().count(); };
+  cluster_.broker.marking = [this] { return marking_ == core::Duration(0) ? marking_ : between({}, marking_); };
+  cluster_.broker.on_marking = [this](core::Duration after) { tasks_.spawn("marks", write_marks(after)); };
   cluster_.broker.on_change = [this](const std::string& topic) {
     if (topic != config_.kafka.topics.commands) return;
     for (auto* fetcher : cluster_.fetchers) fetcher->notify();
   };
-  cluster_.bugs = s_.bugs;
+}
+
+void World::fill_vendor() {
   for (const auto& tenant : config_.apps[0].tenants) {
     vendor_.grow(tenant.id, "jpm/jobs", static_cast<int>(rng_.between(0, 400)));
     vendor_.grow(tenant.id, "crm/customers", static_cast<int>(rng_.between(80, 300)));
+    for (const auto& [resource, kind] : kLists) {
+      auto& list = vendor_.make_list(tenant.id, path_of(resource), kind);
+      for (auto rows = rng_.between(1, 150); rows > 0; --rows) list.add(clock_.wall_now());
+    }
   }
-  slots_.resize(static_cast<std::size_t>(s_.workers));
-  clock_.run_for(1h);  // a clock at zero would stand for "just heard of"
+}
+
+/// Who has not heard of the group for half a session may be nobody any more. A static twin takes a session that is alive: that its
+/// predecessor hears of at its next heartbeat. Returns whether the tenant is the caller's.
+bool World::check_call(const Link& link, std::int64_t tenant) {
+  const auto silent = clock_.now() - link.heard;
+  const auto key = sync::tenant_key(config_.apps[0].name, tenant);
+  const auto owner = cluster_.broker.group().owner(kafka::partition_for(key, kPartitions));
+  if (silent > config_.kafka.session_timeout / 2 + kCallDelay)
+    report_.problems.push_back(fmt::format("{} calls for tenant {}, {} s after its group has last answered", link.member, tenant,
+                                           std::chrono::duration_cast<std::chrono::seconds>(silent).count()));
+  else if (!s_.static_ids && owner && *owner != link.member)
+    report_.problems.push_back(fmt::format("{} calls for tenant {}, who is {}'s", link.member, tenant, *owner));
+  return !owner || *owner == link.member;
 }
 
 World::~World() = default;
@@ -81,13 +124,21 @@ core::Duration World::between(core::Duration low, core::Duration high) {
 std::int64_t World::some_tenant() {
   return 1000 + static_cast<std::int64_t>(rng_.between(1, static_cast<std::uint64_t>(s_.tenants)));
 }
-std::string World::some_resource() { return kResources[rng_.between(0, kResources.size() - 1)]; }
+std::string World::some_resource() {
+  if (chance(0.6)) return kFeeds[rng_.between(0, kFeeds.size() - 1)];
+  return kLists[rng_.between(0, kLists.size() - 1)].first;
+}
 
 boost::asio::awaitable<void> World::broker_time() {
   while (!over_) {
     cluster_.broker.tick(clock_.now());
     co_await clock_.sleep_for(1s);
   }
+}
+
+boost::asio::awaitable<void> World::write_marks(core::Duration after) {
+  co_await clock_.sleep_for(after);
+  cluster_.broker.tick(clock_.now());
 }
 
 Report World::play() {
@@ -101,8 +152,11 @@ Report World::play() {
   calm_down();
   if (!wait_for([this] { return all_ended(); }, 1h, "commands to end")) return end_of(start);
   // What changed last is read by everybody's last job.
+  clock_.run_for(config_.worker.settle + 1s);
+  std::vector<std::string> all = kFeeds;
+  for (const auto& [resource, kind] : kLists) all.push_back(resource);
   for (const auto& tenant : config_.apps[0].tenants)
-    for (const auto& resource : kResources) {
+    for (const auto& resource : all) {
       auto c = command_for(tenant.id);
       c.mutable_sync()->set_resource(resource);
       send(c);
@@ -120,7 +174,9 @@ Report World::end_of(core::TimePoint start) {
 bool World::all_ended() {
   keep_workers_up();
   statuses_.read_on();
-  return std::all_of(sent_.begin(), sent_.end(), [this](const auto& c) { return statuses_.ended(job_name(c)); });
+  if (std::all_of(sent_.begin(), sent_.end(), [this](const auto& c) { return statuses_.ended(job_name(c)); })) return true;
+  resume_the_paused();
+  return false;
 }
 
 /// Looks every few seconds of virtual time.

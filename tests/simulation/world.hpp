@@ -31,21 +31,29 @@ class World {
   // What happens (world_events.cpp).
   void something_happens();
   void disturb_worker();
+  void control_in_trouble();
   void disturb_broker();
   void disturb_vendor();
   void calm_down();
   void keep_workers_up();
   void replace(Slot& slot, core::Duration pause);
+  void kill(Slot& slot);
 
   // Commands (world_commands.cpp).
   void send_some_command();
   void send_sync(v1::Mode mode);
-  void send_control();
+  void send_cursor();
+  void send_control(const v1::Command& other);
+  v1::Command some_recent_command();
+  void resume_the_paused();
   void send_again();
   v1::Command command_for(std::int64_t tenant);
   void send(const v1::Command& command, bool wrong_place = false);
 
   static const servicetitan::Catalogue& catalogue();
+  void make_topics();
+  void fill_vendor();
+  bool check_call(const Link& link, std::int64_t tenant);
   bool all_ended();
   Report end_of(core::TimePoint start);
   void finish();
@@ -56,6 +64,7 @@ class World {
   std::int64_t some_tenant();
   std::string some_resource();
   boost::asio::awaitable<void> broker_time();
+  boost::asio::awaitable<void> write_marks(core::Duration after);
 
   const Scenario s_;
   boost::asio::io_context loop_;
@@ -67,9 +76,11 @@ class World {
   StatusReader statuses_;
   std::vector<v1::Command> sent_;
   std::set<std::string> misplaced_;  ///< ids of those on the wrong partition
+  std::set<std::string> resumed_;    ///< jobs that were let go on at the end
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin
   core::TaskGroup tasks_;
+  core::Duration marking_{};  ///< the longest time until the marks of a transaction are written
   bool over_ = false;
   Report report_;
 };

@@ -19,7 +19,7 @@ Scenario Scenario::of(std::uint64_t seed) {
   s.seed = seed;
   s.workers = static_cast<int>(rng.between(1, 3));
   s.tenants = static_cast<int>(rng.between(1, 4));
-  s.length = std::chrono::seconds(rng.between(60, 400));
+  s.length = std::chrono::seconds(rng.between(40, 300));
   s.static_ids = coin();
   s.stops = coin();
   s.kills = coin();
@@ -28,11 +28,14 @@ Scenario Scenario::of(std::uint64_t seed) {
   s.broker = coin();
   s.vendor = coin();
   s.controls = coin();
+  s.little_memory = rng.between(0, 3) == 0;
   return s;
 }
 
 void World::something_happens() {
   if (chance(0.35)) send_some_command();
+  if (s_.controls && chance(0.1)) control_in_trouble();
+  if (chance(0.15)) vendor_.change_lists();
   if (chance(0.15)) disturb_worker();
   if (s_.broker && chance(0.12)) disturb_broker();
   if (s_.vendor && chance(0.08)) disturb_vendor();
@@ -51,10 +54,8 @@ void World::disturb_worker() {
       if (s_.stops) slot.worker->stop();
       return;
     case 1:
-      if (!s_.kills) return;
-      ++report_.kills;
-      slot.worker->kill();
-      return replace(slot, between(100ms, chance(0.3) ? 100s : 10s));
+      if (s_.kills) kill(slot);
+      return;
     case 2:
       if (!s_.freezes) return;
       ++report_.freezes;
@@ -68,9 +69,38 @@ void World::disturb_worker() {
   }
 }
 
+/// Somebody changes his mind about a job that runs, and before the answers are committed something goes wrong.
+void World::control_in_trouble() {
+  statuses_.read_on();
+  std::vector<const v1::Command*> running;
+  for (const auto& c : sent_)
+    if (c.has_sync() && statuses_.runs(job_name(c))) running.push_back(&c);
+  if (running.empty()) return;
+  const auto job = *running[rng_.between(0, running.size() - 1)];
+  auto& trouble = cluster_.network.trouble;
+  const auto usual = trouble;
+  if (s_.broker && chance(0.7)) trouble.slowest = between(100ms, 2s);
+  for (auto orders = rng_.between(1, 4); orders > 0; --orders) {
+    send_control(job);
+    clock_.run_for(between(1ms, 500ms));
+  }
+  if (s_.broker && chance(0.5)) trouble.away_until = clock_.now() + between(100ms, 20s);
+  if (s_.broker && chance(0.3)) trouble.answer_lost = trouble.lost = 0.3;
+  for (auto& slot : slots_)
+    if (s_.kills && slot.worker && chance(0.5)) kill(slot);
+  clock_.run_for(between(1ms, 3s));
+  trouble = usual;
+}
+
+void World::kill(Slot& slot) {
+  ++report_.kills;
+  slot.worker->kill();
+  replace(slot, between(100ms, chance(0.3) ? 100s : 10s));
+}
+
 void World::disturb_broker() {
   auto& t = cluster_.network.trouble;
-  switch (rng_.between(0, 7)) {
+  switch (rng_.between(0, 10)) {
     case 0:
       t.lost = rng_.unit() * 0.1;
       break;
@@ -93,6 +123,15 @@ void World::disturb_broker() {
       t.lost = t.answer_lost = t.aborted = 0.1;
       t.late = 1;
       break;
+    case 7:
+      t.out_of_order = rng_.unit() * 0.02;
+      break;
+    case 8:
+      marking_ = between(0ms, chance(0.2) ? 5s : 200ms);
+      break;
+    case 9:
+      cluster_.broker.moving_until = clock_.now() + between(100ms, chance(0.2) ? 70s : 5s);
+      break;
     default:
       t.away_until = clock_.now() + between(500ms, chance(0.3) ? 150s : 15s);
   }
@@ -100,7 +139,7 @@ void World::disturb_broker() {
 
 void World::disturb_vendor() {
   auto& h = vendor_.habits;
-  switch (rng_.between(0, 3)) {
+  switch (rng_.between(0, 5)) {
     case 0:
       h.refuses = rng_.unit() * 0.1;
       break;
@@ -109,6 +148,12 @@ void World::disturb_vendor() {
       break;
     case 2:
       h.breaks = rng_.unit() * 0.1;
+      break;
+    case 3:
+      if (chance(0.3)) vendor_.revoke_tokens();
+      break;
+    case 4:
+      h.locks_out = chance(0.3) ? 0.5 : 0;
       break;
     default:
       h.slowest = between(5ms, 8s);
@@ -131,9 +176,11 @@ void World::keep_workers_up() {
     if (worker->frozen() && chance(0.05)) worker->thaw();
 }
 
-/// All faults end; whoever is paused goes on.
+/// All faults end.
 void World::calm_down() {
   cluster_.network.trouble = {};
+  cluster_.broker.moving_until = {};
+  marking_ = {};
   vendor_.habits = {};
   for (auto& slot : slots_)
     if (slot.worker) {
@@ -143,13 +190,6 @@ void World::calm_down() {
   for (auto& worker : gone_) {
     worker->isolate({});
     worker->thaw();
-  }
-  if (!s_.controls) return;
-  clock_.run_for(5min);
-  for (const auto& tenant : config_.apps[0].tenants) {
-    auto c = command_for(tenant.id);
-    c.mutable_resume();
-    send(c);
   }
 }
 

@@ -15,6 +15,9 @@ class VirtualClock final : public core::Clock {
  public:
   explicit VirtualClock(boost::asio::io_context& loop,
                         core::WallTime start = core::WallTime(std::chrono::milliseconds(1767225600000)));
+  ~VirtualClock() override;
+  VirtualClock(const VirtualClock&) = delete;
+  VirtualClock& operator=(const VirtualClock&) = delete;
   core::TimePoint now() const override { return now_; }
   core::WallTime wall_now() const override;
   std::unique_ptr<core::Signal> make_signal() override;
@@ -30,6 +33,7 @@ class VirtualClock final : public core::Clock {
   std::size_t waiting() const noexcept { return waiters_.size(); }
 
   class VirtualSignal;
+  class Parked;
 
  private:
   bool step(core::TimePoint limit);

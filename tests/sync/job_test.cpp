@@ -490,6 +490,22 @@ TEST(Job, APageInAFileTakesTheMemoryOfItsListOfRecordsAndOfAQueue) {
   EXPECT_EQ(w.of("st.jpm.jobs").size(), 80u);
 }
 
+TEST(Job, ThoseThatWaitForMemoryDoNotKeepThatOfTheirCommittedPages) {
+  World w;
+  auto other = w.config.apps[0].tenants[0];
+  other.id = 1002;
+  w.config.apps[0].tenants.push_back(other);
+  w.config.worker.page_buffer = w.feed.page_at("").size();
+  w.page_memory = 4 * w.feed.page_at("").size() + 100;  // for one page of each, twice
+  Life life(w);
+  auto second = sync_command(v1::full, "j2");
+  second.set_tenant(1002);
+  life.start(sync_command(v1::full, "j1"));
+  life.start(second);
+  ASSERT_TRUE(life.run());
+  EXPECT_EQ(w.of("st.jpm.jobs").size(), 100u);
+}
+
 TEST(Job, ADiskWithoutRoomFailsItAndNothingMoves) {
   World w;
   w.feed.answer = [](const std::string&) -> core::Result<std::string> { return core::fail(ErrorKind::spool_full, "no room"); };

@@ -1,6 +1,8 @@
 #include "kafka/consumer.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 
 #include <sys/eventfd.h>
@@ -32,9 +34,12 @@ struct Heartbeat {
 };
 
 rd_kafka_resp_err_t on_response(rd_kafka_t*, int, const char*, std::int32_t, std::int16_t api, std::int16_t, std::int32_t,
-                                std::size_t, std::int64_t, rd_kafka_resp_err_t error, void* opaque) {
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR && (api == kApiHeartbeat || api == kApiJoinGroup || api == kApiSyncGroup))
-    static_cast<Heartbeat*>(opaque)->last_ns = std::chrono::steady_clock::now().time_since_epoch().count();
+                                std::size_t, std::int64_t took_us, rd_kafka_resp_err_t error, void* opaque) {
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR || (api != kApiHeartbeat && api != kApiJoinGroup && api != kApiSyncGroup))
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+  // It says how things were when it was asked for: the answer may have lain in its socket while this process stood still.
+  const auto asked = std::chrono::steady_clock::now() - std::chrono::microseconds(std::max<std::int64_t>(0, took_us));
+  static_cast<Heartbeat*>(opaque)->last_ns = asked.time_since_epoch().count();
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 

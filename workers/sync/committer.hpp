@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/byte_budget.hpp"
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/stop.hpp"
@@ -30,6 +31,7 @@ struct Contribution {
   const void* owner = nullptr;  ///< contributions of one owner build on each other: when one fails for good, so do those behind it
   std::function<void()> on_committed{};          ///< metrics
   std::optional<limits::FairGate::Turn> turn{};  ///< a page's room among those that wait to be committed
+  core::Reservation memory{};                    ///< of a page, until it is committed, whatever its job waits for meanwhile
 };
 
 /// Runs one transaction, blocking, on the lane's thread.

@@ -381,6 +381,7 @@ std::optional<Error> Job::too_many_dead_letters(const FetchedPage& page, const S
 void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory, limits::FairGate::Turn turn) {
   Contribution c;
   c.turn.emplace(std::move(turn));
+  c.memory = std::move(memory);
   const bool first = state_.counts().pages() == 0;
   state_.set_phase(v1::JobState::running);
   state_.clear_not_before_ms();
@@ -410,7 +411,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
     c.messages.push_back(status_message(context_.config.kafka.topics.status, job_event(type, state_, now())));
   }
   auto ticket = context_.committer.submit(std::move(c));
-  uncommitted_.push_back({std::move(ticket), state_, std::move(memory)});
+  uncommitted_.push_back({std::move(ticket), state_});
 }
 
 void Job::add_records(Contribution& c, const FetchedPage& page, const Step& step) {

@@ -91,7 +91,6 @@ class Job final : public servicetitan::CallObserver {
   struct Uncommitted {
     std::shared_ptr<Ticket> ticket;
     v1::JobState state;
-    core::Reservation memory;
   };
 
   std::optional<core::Error> begin();
