@@ -92,7 +92,8 @@ std::map<std::string, std::vector<double>> times_to_effect(const test::Stage& st
   for (const auto& m : stage.read({"st.commands"})) {
     const auto row = members_of(m);
     for (const auto& [action, event] : effects) {
-      if (!row.contains(action)) continue;
+      // A job may have completed meanwhile.
+      if (!row.contains(action) || told.contains(row.at("id") + " rejected")) continue;
       const auto job = codec::json_text(codec::json_members(row.at(action)).value().at("job")).value_or("");
       const auto& times = told[job + " " + event];
       const auto at = std::find_if(times.begin(), times.end(), [&](auto t) { return t >= m.timestamp_ms; });
@@ -127,7 +128,8 @@ int run_control(const TimedOptions& options) {
     const auto p50 = percentile(times, 0.5), p99 = percentile(times, 0.99), most = percentile(times, 1);
     fmt::print("{} of {} running jobs: {} times, seconds to effect: median {:.3f}, p99 {:.3f}, most {:.3f}\n", action, jobs.size(),
                times.size(), p50, p99, most);
-    figures += fmt::format(",\"{}\":{{\"times\":{},\"p50\":{:.3f},\"p99\":{:.3f},\"max\":{:.3f}}}", action, times.size(), p50, p99, most);
+    figures +=
+        fmt::format(",\"{}\":{{\"times\":{},\"p50\":{:.3f},\"p99\":{:.3f},\"max\":{:.3f}}}", action, times.size(), p50, p99, most);
   }
   write_file(options.json, fmt::format("{{\"bench\":\"control\",\"jobs\":{}{}}}\n", jobs.size(), figures));
   return 0;

@@ -30,6 +30,14 @@ bool means(const v1::Command& control, const v1::Command& job) {
   return control.has_resume() && names(control.resume(), job);
 }
 
+std::string tenant_of(const v1::Command& c) { return fmt::format("{}/{}", c.app(), c.tenant()); }
+
+std::set<std::string> tenants_of(const std::vector<v1::Command>& sent) {
+  std::set<std::string> out;
+  for (const auto& c : sent) out.insert(tenant_of(c));
+  return out;
+}
+
 }  // namespace
 
 Controls::Controls(const StatusReader& statuses, const std::vector<v1::Command>& sent) : statuses_(statuses) {
@@ -43,9 +51,29 @@ Controls::Controls(const StatusReader& statuses, const std::vector<v1::Command>&
   }
   for (auto& [job, asked] : jobs_)
     std::sort(asked.begin(), asked.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
+  find_standing(sent);
   for (const auto& [job, told] : statuses.jobs())
     if (const auto* merged = first(told, v1::StatusEvent::coalesced))
       followed_.insert(job.substr(0, job.rfind('/') + 1) + merged->event.target());
+}
+
+void Controls::find_standing(const std::vector<v1::Command>& sent) {
+  std::map<std::int64_t, const v1::Command*> answered;               ///< by offset: one partition has all of a tenant
+  std::map<std::string, std::map<std::string, std::string>> paused;  ///< by tenant: what (empty: all), and by which command
+  for (const auto& tenant : tenants_of(sent)) {
+    answered.clear();
+    for (const auto& c : sent)
+      if (const auto* done = first(statuses_.job(job_name(c)), v1::StatusEvent::completed);
+          done != nullptr && tenant_of(c) == tenant && (c.has_pause() || c.has_resume()))
+        answered[done->offset] = &c;
+    auto& what = paused[tenant];
+    for (const auto& [offset, c] : answered) {
+      if (c->has_pause() && c->pause().job().empty()) what[c->pause().resource()] = c->id();
+      if (!c->has_resume() || !c->resume().job().empty()) continue;
+      c->resume().resource().empty() ? what.clear() : static_cast<void>(what.erase(c->resume().resource()));
+    }
+    for (const auto& [resource, by] : what) standing_[tenant] = by;
+  }
 }
 
 std::set<std::string> Controls::paused() const {

@@ -26,12 +26,18 @@ class Controls {
   const std::map<std::string, std::vector<Asked>>& jobs() const noexcept { return jobs_; }
   /// Jobs that wait for somebody to let them go on.
   std::set<std::string> paused() const;
+  /// Tenants, "app/tenant", with a pause of all or of a resource that stands, and the id of the last command that made it so: their
+  /// jobs, also those to come, wait for somebody to take it back.
+  const std::map<std::string, std::string>& standing() const noexcept { return standing_; }
   /// Others wait for the end of this job too: it goes on for them.
   bool followed(const std::string& job) const { return followed_.contains(job); }
 
  private:
   const StatusReader& statuses_;
+  void find_standing(const std::vector<v1::Command>& sent);
+
   std::map<std::string, std::vector<Asked>> jobs_;
+  std::map<std::string, std::string> standing_;
   std::set<std::string> followed_;
 };
 

@@ -47,6 +47,20 @@ std::size_t fetched_again(const VendorModel& vendor, const v1::Command& job, con
   return all - pages.size();
 }
 
+bool overlap(const Spans& a, const Spans& b) {
+  return std::any_of(a.begin(), a.end(), [&b](const auto& x) {
+    return std::any_of(b.begin(), b.end(), [&x](const auto& y) { return x.begin <= y.end && y.begin <= x.end; });
+  });
+}
+
+/// Whether another one read the same pages at the time: whose a page is cannot be told then.
+bool shared(const v1::Command& job, const Spans& spans, const StatusReader& statuses, const std::vector<v1::Command>& sent) {
+  return std::any_of(sent.begin(), sent.end(), [&](const auto& other) {
+    return other.id() != job.id() && other.tenant() == job.tenant() && other.has_sync() && other.sync().mode() != v1::ids &&
+           other.sync().resource() == job.sync().resource() && overlap(spans, spans_of(statuses.job(job_name(other))));
+  });
+}
+
 }  // namespace
 
 std::vector<std::string> check_fetches(const VendorModel& vendor, const SimCluster& cluster, const StatusReader& statuses,
@@ -56,6 +70,7 @@ std::vector<std::string> check_fetches(const VendorModel& vendor, const SimClust
     const auto& told = statuses.job(job_name(job));
     if (end_of(told) == nullptr || job.sync().mode() == v1::ids) continue;
     const auto spans = spans_of(told);
+    if (shared(job, spans, statuses, sent)) continue;
     const auto partition = kafka::partition_for(sync::tenant_key(job.app(), job.tenant()), partitions);
     const auto [from, to] = cluster.takeovers.equal_range(partition);
     const auto disturbed =

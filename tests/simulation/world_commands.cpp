@@ -99,10 +99,17 @@ void World::send_control(const v1::Command& other) {
   send(c);
 }
 
-/// To those whose last order was to pause. Any other job goes on by itself.
+/// To tenants with a pause that stands, then to jobs whose last order was to pause. Any other job goes on by itself.
 void World::resume_the_paused() {
-  for (const auto& job : Controls(statuses_, sent_).paused()) {
-    if (!resumed_.insert(job).second) continue;
+  const Controls controls(statuses_, sent_);
+  for (const auto& [tenant, by] : controls.standing()) {
+    if (!resumed_.insert(by).second) continue;
+    auto c = command_for(core::parse_int(tenant.substr(tenant.find('/') + 1)).value_or(0));
+    c.mutable_resume();
+    send(c);
+  }
+  for (const auto& job : controls.paused()) {
+    if (controls.standing().contains(job.substr(0, job.rfind('/'))) || !resumed_.insert(job).second) continue;
     const auto it = std::find_if(sent_.begin(), sent_.end(), [&](const auto& c) { return job_name(c) == job; });
     auto c = command_for(it->tenant());
     c.mutable_resume()->set_job(it->id());

@@ -267,7 +267,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     if (auto error = too_many_dead_letters(*page, *step)) co_return co_await after_pages(*error);
     auto turn = co_await commit_turn(*page);
     if (!turn) co_return co_await after_pages(turn.error());
-    if (stop_.stop_requested()) co_return co_await after_pages(Error(ErrorKind::cancelled, "stopped"));
+    if (asked_) co_return co_await after_pages(Error(ErrorKind::cancelled, "stopped"));
     if (!step->note.empty()) tell(v1::StatusEvent::progress, nullptr, "crawl", step->note);
     submit_page(*page, *step, std::move(memory), std::move(*turn));
     if (step->done) co_return co_await wait_for_room(0);

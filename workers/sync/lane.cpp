@@ -59,12 +59,6 @@ struct BusyStream {
   std::string host, guest;
 };
 
-/// A stream that is being read, and by whom: keys of jobs, empty for nobody.
-struct BusyStream {
-  std::unique_ptr<StreamGate> gate;
-  std::string host, guest;
-};
-
 }  // namespace
 
 /// Everything that dies with a producer: a lane in doubt throws it away and restores the next one from the journal.
