@@ -31,6 +31,9 @@ struct LaneContext {
   std::function<int()> busy_lanes;
   core::ByteBudget& page_memory;
   std::function<void(const core::Error&)> refuse;  ///< the worker must end: the cluster is not what the configuration says
+
+  /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
+  bool leased() const;
 };
 
 /// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only.

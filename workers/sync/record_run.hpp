@@ -11,6 +11,9 @@
 
 namespace stsync::sync {
 
+/// Key, headers and framing of a record, for the comparison with its topic's limit: bytes.
+inline constexpr std::size_t kRecordOverhead = 512;
+
 /// What all records of a job have in common; the catalogue outlives it.
 struct RecordOrigin {
   std::string topic;

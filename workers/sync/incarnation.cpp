@@ -1,0 +1,272 @@
+#include "sync/incarnation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "codec/wire.hpp"
+#include "core/text.hpp"
+#include "sync/names.hpp"
+#include "sync/status.hpp"
+#include "telemetry/log.hpp"
+
+namespace stsync::sync {
+
+using core::Result;
+using telemetry::Level;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// The vendor's window: what a predecessor may have used of it is over after this.
+constexpr core::Duration kFirstCallAfter = 1s;
+constexpr core::Duration kHousekeeping = 10s;
+constexpr std::size_t kKeepFinished = 50'000;
+constexpr std::size_t kForgetAtOnce = 500;
+constexpr std::size_t kCommandsAtOnce = 64;
+
+/// What has begun goes on first, then what somebody waits for.
+int urgency(const v1::JobState& job) {
+  if (begun(job.phase())) return 0;
+  return work_of(job.command().sync()) == limits::WorkClass::interactive ? 1 : 2;
+}
+
+}  // namespace
+
+Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored restored)
+    : lane(l),
+      ctx(l.context_),
+      kafka(client),
+      memory(std::move(restored.memory)),
+      next_offset(restored.start.offset),
+      committed_offset(restored.start.offset),
+      commit_turns(ctx.clock, 2 * CommitPacer::kBytes),
+      committer(ctx.clock, *this, memory, {ctx.config.kafka.topics.journal, l.partition_}, ctx.busy_lanes,
+                [this](const kafka::CommitReport& r) {
+                  static constexpr std::array kNames{"ok", "aborted", "doubt", "fenced"};
+                  ctx.metrics.commit(kNames[static_cast<std::size_t>(r.outcome)], std::chrono::duration<double>(r.took).count());
+                  if (r.outcome != kafka::Outcome::committed)
+                    telemetry::log_rarely(Level::warn, "commit_failed", 5, r.error.message(), {{"partition", lane.partition_}});
+                }),
+      intake_wake(ctx.clock.make_signal()),
+      tick(ctx.clock.make_signal()),
+      usage_since(ctx.clock.wall_now()),
+      job_context{ctx.clock,
+                  ctx.rng,
+                  ctx.config,
+                  ctx.catalogue,
+                  ctx.api,
+                  ctx.metrics,
+                  committer,
+                  memory,
+                  [this] { return ctx.leased(); },
+                  [this](const std::string& topic) {
+                    const auto it = ctx.record_topics.find(topic);
+                    return it == ctx.record_topics.end() ? RecordTopic{} : it->second;
+                  },
+                  usage,
+                  ctx.page_memory,
+                  commit_turns},
+      started(ctx.clock.now()),
+      tasks(ctx.loop, ctx.clock) {}
+
+boost::asio::awaitable<kafka::CommitReport> Lane::Incarnation::commit(kafka::Batch batch) {
+  const auto offset = std::max(committed_offset, batch.offset);
+  auto report = co_await kafka.commit(std::move(batch));
+  if (report.outcome == kafka::Outcome::committed) committed_offset = offset;
+  if (!report.producer_ended) co_return report;
+  // Nothing of it is visible, so nothing has changed but the producer. The new one's transactions are fenced by generation from its
+  // first offset on.
+  auto renewed = ctx.leased() ? co_await kafka.init(kInitTimeout) : core::fail(report.error);
+  kafka::Batch first;
+  first.offset = committed_offset;
+  const bool goes_on = renewed && (co_await kafka.commit(std::move(first))).outcome == kafka::Outcome::committed;
+  if (!goes_on) report.outcome = kafka::Outcome::doubt;
+  co_return report;
+}
+
+boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
+  const auto on_stop = lane.stop_.token().on_stop([this] { stop.request_stop(); });
+  const auto on_end = stop.token().on_stop([this] {
+    intake_wake->notify();
+    tick->notify();
+  });
+  do_what_is_left();
+  tasks.spawn(fmt::format("lane {} commands", lane.partition_), read_commands());
+  tasks.spawn(fmt::format("lane {} housekeeping", lane.partition_), housekeeping());
+  start_jobs();
+  Result<void> result;
+  core::TaskGroup closing(ctx.loop, ctx.clock);
+  // The committer outlives the jobs: they end first, then what they submitted is committed.
+  auto close_when_jobs_end = [](Incarnation& self) -> boost::asio::awaitable<void> {
+    co_await self.tasks.join();
+    if (!self.lane.give_up_.stop_requested()) self.sample_usage();
+    self.committer.close();
+  };
+  closing.spawn("lane closing", close_when_jobs_end(*this));
+  result = co_await committer.run(lane.give_up_.token());
+  stop.request_stop();
+  co_await closing.join();
+  co_return result;
+}
+
+// --- commands ---------------------------------------------------------------------------------------------------------------
+
+boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
+  while (!stop.stop_requested()) {
+    std::size_t taken = 0;
+    for (; taken < kCommandsAtOnce && !stop.stop_requested(); ++taken) {
+      const auto m = ctx.consumer.poll(lane.partition_);
+      if (!m) break;
+      if (m->offset < next_offset) continue;  // fetched before the seek
+      next_offset = m->offset + 1;
+      take(*m);
+    }
+    start_jobs();
+    if (stop.stop_requested()) co_return;
+    if (taken < kCommandsAtOnce)
+      co_await intake_wake->wait();
+    else
+      co_await ctx.clock.sleep_until(ctx.clock.now());  // let others run
+  }
+}
+
+void Lane::Incarnation::take(const kafka::Message& m) {
+  IntakeContext intake{ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions};
+  intake.runs = [this](const std::string& key) { return running.contains(key); };
+  const auto decision = decide(m, intake);
+  const Answering to{topics(), m, wall()};
+  const auto say = [this](const char* outcome, Contribution c) {
+    ctx.metrics.command(outcome);
+    committer.submit(std::move(c));
+  };
+  if (const auto* a = std::get_if<Accept>(&decision)) return say("accepted", answer(*a, to));
+  if (const auto* f = std::get_if<Forward>(&decision)) return say("forwarded", answer(*f, to));
+  if (const auto* d = std::get_if<Duplicate>(&decision)) return say("duplicate", answer(*d, to, memory));
+  if (const auto* merged = std::get_if<Coalesce>(&decision)) return say("coalesced", answer(*merged, to));
+  if (const auto* c = std::get_if<Control>(&decision)) return control(*c, to);
+  const auto& r = std::get<Reject>(decision);
+  ctx.metrics.dead_letter(r.code);
+  telemetry::log(Level::warn, "command_rejected", r.message, {{"code", r.code}, {"partition", m.partition}, {"offset", m.offset}});
+  say("rejected", answer(r, to));
+}
+
+// --- jobs -------------------------------------------------------------------------------------------------------------------
+
+/// Starts every job whose stream is free, in the order of their commands.
+void Lane::Incarnation::start_jobs() {
+  if (stop.stop_requested()) return;
+  std::vector<std::tuple<int, std::int64_t, const std::string*>> ready;
+  for (const auto& key : memory.open_jobs())
+    if (const auto& state = *memory.job(key); !running.contains(key) && state.phase() != v1::JobState::paused)
+      ready.emplace_back(urgency(state), state.order(), &key);
+  std::sort(ready.begin(), ready.end());
+  for (const auto& [rank, order, place] : ready) {
+    const auto key = *place;
+    const auto& state = *memory.job(key);
+    if (overdue(state, wall())) {
+      expire(key);
+      continue;
+    }
+    const auto& c = state.command();
+    const auto tenant = tenant_key(c.app(), c.tenant());
+    if (!slots.may_take(tenant) || !may_start(state)) continue;
+    const auto seat = take_seat(key, state);
+    if (!seat) continue;
+    slots.take(tenant);
+    if (held.insert(tenant).second) ctx.limiter.hold(c.app(), c.tenant(), started + kFirstCallAfter);
+    running[key] = std::make_unique<Job>(job_context, key, state, *seat);
+    tasks.spawn("job " + c.id(), run_job(key));
+  }
+}
+
+bool Lane::Incarnation::may_start(const v1::JobState& state) const {
+  const auto& c = state.command();
+  if (pause_over(c, memory)) return false;
+  // Configuration may have changed since the command was accepted: such a job waits until its tenant is there again.
+  return ctx.config.find_tenant(c.app(), c.tenant()) != nullptr;
+}
+
+/// Jobs of one stream come one after the other, but for a short one beside a long one that has begun.
+std::optional<StreamSeat> Lane::Incarnation::take_seat(const std::string& key, const v1::JobState& state) {
+  const auto stream = stream_journal_key(state.command());
+  auto& busy = busy_streams[stream];
+  if (!busy.gate) {
+    busy = {std::make_unique<StreamGate>(ctx.clock), key, {}};
+    return StreamSeat{busy.gate.get(), false};
+  }
+  if (busy.host.empty() || !busy.guest.empty()) return std::nullopt;
+  if (!may_visit(state, running.at(busy.host)->state(), memory.stream(stream))) return std::nullopt;
+  busy.guest = key;
+  return StreamSeat{busy.gate.get(), true};
+}
+
+void Lane::Incarnation::leave_seat(const std::string& key, const std::string& stream) {
+  auto& busy = busy_streams.at(stream);
+  if (busy.guest == key) {
+    busy.gate->leave();
+    busy.guest.clear();
+  } else {
+    busy.gate->host_gone();
+    busy.host.clear();
+  }
+  if (busy.host.empty() && busy.guest.empty()) busy_streams.erase(stream);
+}
+
+boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
+  auto& job = *running.at(key);
+  const auto end = co_await job.run(stop.token());
+  const auto& c = job.state().command();
+  leave_seat(key, stream_journal_key(c));
+  slots.give_back(tenant_key(c.app(), c.tenant()));
+  running.erase(key);
+  if (end == JobEnd::lane_stopped) co_return;
+  if (end == JobEnd::paused && memory.asked(key).what() == v1::AskedState::resume) change(key, v1::StatusEvent::resumed);
+  start_jobs();
+}
+
+// --- housekeeping -----------------------------------------------------------------------------------------------------------
+
+boost::asio::awaitable<void> Lane::Incarnation::housekeeping() {
+  while (!stop.stop_requested()) {
+    co_await tick->wait_until(ctx.clock.now() + kHousekeeping);
+    if (stop.stop_requested()) co_return;
+    sample_usage();
+    const auto open = memory.open_jobs();
+    for (const auto& key : open) expire(key);
+    const auto before = wall() - std::chrono::duration_cast<std::chrono::milliseconds>(ctx.config.worker.dedupe_keep);
+    const auto old = memory.expired(before.time_since_epoch().count(), kKeepFinished, kForgetAtOnce);
+    if (old.empty()) continue;
+    Contribution c;
+    for (const auto& key : old) c.journal.push_back({key, std::nullopt});
+    committer.submit(std::move(c));
+  }
+}
+
+/// What each tenant used since the last sample.
+void Lane::Incarnation::sample_usage() {
+  Contribution c;
+  for (const auto& [key, rows] : usage) {
+    const auto colon = key.rfind(':');
+    v1::UsageSample sample;
+    sample.set_app(key.substr(0, colon));
+    sample.set_tenant(core::parse_int(std::string_view(key).substr(colon + 1)).value_or(0));
+    if (const auto* tenant = ctx.config.find_tenant(sample.app(), sample.tenant())) sample.set_environment(tenant->environment);
+    set_time(*sample.mutable_from(), usage_since);
+    set_time(*sample.mutable_to(), wall());
+    for (const auto& [resource, row] : rows) {
+      auto& out = *sample.add_rows();
+      out = row;
+      out.set_resource(resource);
+    }
+    c.messages.push_back({topics().usage, kafka::kAnyPartition, key, codec::to_json(sample)});
+  }
+  usage.clear();
+  usage_since = wall();
+  if (!c.messages.empty()) committer.submit(std::move(c));
+}
+
+}  // namespace stsync::sync
