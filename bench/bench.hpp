@@ -68,6 +68,8 @@ struct TenantsOptions {
 int run_tenants(const TenantsOptions& options);
 
 double median(std::vector<double> values);
+/// `q` from 0 to 1. Throws where there are none.
+double percentile(std::vector<double> values, double q);
 /// Writes the text; a name that is empty is nothing to do. Throws when it cannot.
 void write_file(const std::string& name, const std::string& text);
 

@@ -104,11 +104,6 @@ std::map<std::string, std::vector<double>> times_to_effect(const test::Stage& st
   return out;
 }
 
-double percentile(std::vector<double> x, double q) {
-  std::sort(x.begin(), x.end());
-  return x.at(static_cast<std::size_t>(q * static_cast<double>(x.size() - 1)));
-}
-
 }  // namespace
 
 int run_control(const TimedOptions& options) {

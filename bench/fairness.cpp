@@ -101,13 +101,6 @@ std::vector<double> times_of(const test::Stage& stage, const std::string& name) 
   return out;
 }
 
-double percentile(std::vector<double> x, double q) {
-  if (x.empty()) throw std::runtime_error("no job ended");
-  const auto at = x.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(x.size() - 1));
-  std::nth_element(x.begin(), at, x.end());
-  return *at;
-}
-
 struct Beside {
   double p95_alone = 0, p95_beside = 0, share = 0, refused = 0;
   std::size_t jobs_alone = 0, jobs_beside = 0;

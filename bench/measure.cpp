@@ -37,6 +37,13 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+double percentile(std::vector<double> x, double q) {
+  if (x.empty()) throw std::runtime_error("nothing was measured");
+  const auto at = x.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(x.size() - 1));
+  std::nth_element(x.begin(), at, x.end());
+  return *at;
+}
+
 void write_file(const std::string& name, const std::string& text) {
   if (name.empty()) return;
   std::ofstream out(name, std::ios::binary | std::ios::trunc);

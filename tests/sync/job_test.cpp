@@ -340,6 +340,29 @@ TEST(Job, IsGivenUpWhenItHasNotGotOnForTooLong) {
   EXPECT_EQ(w.of("st.jpm.jobs").size(), 10u);
 }
 
+TEST(Job, WhileNobodyWorksOnItItsPatienceDoesNotRunOut) {
+  World w;
+  w.config.worker.give_up_after = 2h;
+  int refused = 0;
+  w.feed.answer = [&](const std::string& from) -> core::Result<std::string> {
+    if (from != "r20" || refused++ > 2) return w.feed.page_at(from);
+    return core::fail(ErrorKind::unauthorized, "no such client");
+  };
+  {
+    Life life(w);
+    life.start(sync_command());
+    w.clock.run_for(30s);
+    EXPECT_EQ(life.memory().job(kJob)->phase(), v1::JobState::auth_failed);
+    ASSERT_FALSE(life.run_and_die(1s, true, kJob));
+  }
+  w.clock.run_for(48h);  // without any worker
+  Life life(w);
+  life.start(sync_command());
+  ASSERT_TRUE(life.run(1h));
+  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::completed);
+  EXPECT_EQ(refused, 4) << "it was refused again after that";
+}
+
 TEST(Job, GivenUpItFailsWithWhatItIsToldUnlessItIsCancelled) {
   for (const bool cancelled : {false, true}) {
     World w;

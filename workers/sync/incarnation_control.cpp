@@ -99,7 +99,7 @@ void Lane::Incarnation::expire(const std::string& key) {
   const auto why = overdue(*memory.job(key), wall());
   if (!why) return;
   const auto it = running.find(key);
-  if (it == running.end()) return change(key, v1::StatusEvent::failed, failure_of(*why, "deadline", false));
+  if (it == running.end()) return change(key, v1::StatusEvent::failed, failure_of(*why, "crawl", false));
   if (!it->second->ending()) it->second->give_up(*why);
 }
 

@@ -11,6 +11,7 @@
 #include "servicetitan/plan.hpp"
 #include "sync/control.hpp"
 #include "sync/names.hpp"
+#include "sync/status.hpp"
 
 namespace stsync::sync {
 namespace {
@@ -60,8 +61,6 @@ std::optional<Reject> check_address(const v1::Command& c, const config::Config& 
     return reject(c, "no_action", "one of sync, cancel, pause, resume, cursor is needed");
   return std::nullopt;
 }
-
-std::int64_t ms_of(const google::protobuf::Timestamp& t) { return t.seconds() * 1000 + t.nanos() / 1'000'000; }
 
 /// Ids end up in paths and lists: no id may be read as something else there.
 bool valid_record_id(std::string_view id) {
@@ -119,7 +118,7 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
       break;
     case v1::window:
       if (!s.has_from() || !s.has_to()) return reject(c, "bad_window", "mode window needs from and to");
-      if (ms_of(s.from()) >= ms_of(s.to())) return reject(c, "bad_window", "from must be before to");
+      if (time_of(s.from()) >= time_of(s.to())) return reject(c, "bad_window", "from must be before to");
       break;
     case v1::ids:
       if (windowed) return reject(c, "bad_window", "from and to belong to mode window");
@@ -162,7 +161,7 @@ std::optional<Reject> check_control(const v1::Command& c, const IntakeContext& c
 /// A job that may end too early for a command cannot stand for it.
 bool lasts_for(const v1::Sync& job, const v1::Sync& command) {
   const auto lasts = [](bool has, const auto& of_job, bool wants, const auto& of_command) {
-    return !has || (wants && ms_of(of_job) >= ms_of(of_command));
+    return !has || (wants && time_of(of_job) >= time_of(of_command));
   };
   return lasts(job.has_deadline(), job.deadline(), command.has_deadline(), command.deadline()) &&
          lasts(job.has_start_by(), job.start_by(), command.has_start_by(), command.start_by());
@@ -171,7 +170,7 @@ bool lasts_for(const v1::Sync& job, const v1::Sync& command) {
 /// The same but for what the jobs read.
 bool same_kind(const v1::Sync& a, const v1::Sync& b) {
   return a.mode() == b.mode() && a.report().SerializeAsString() == b.report().SerializeAsString() &&
-         ms_of(a.from()) == ms_of(b.from()) && ms_of(a.to()) == ms_of(b.to());
+         time_of(a.from()) == time_of(b.from()) && time_of(a.to()) == time_of(b.to());
 }
 
 /// The job with the ids of another command too; nothing: it has them all. An error: they are too many for one job.

@@ -178,6 +178,11 @@ std::optional<Error> Job::begin() {
   // jobs learn of one stream at once would not agree.
   if (!seat_.guest && mode != v1::ids && mode != v1::report && !resource_->has_files())
     drift_.emplace(context_.memory.stream(stream_), state_.command().id(), state_.counts().pages() == 0);
+  // A pause, or a time without any worker, is nothing that it waited for in vain.
+  if (waiting || now() - core::WallTime(std::chrono::milliseconds(state_.not_before_ms())) > kLongestStall) {
+    state_.clear_not_before_ms();
+    state_.clear_stalled_ms();
+  }
   if (!waiting) return std::nullopt;
   state_.set_phase(v1::JobState::running);
   auto c = contribution_of_state();
