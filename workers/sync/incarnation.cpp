@@ -8,8 +8,10 @@
 #include <fmt/format.h>
 
 #include "codec/wire.hpp"
+#include "core/at_work.hpp"
 #include "core/text.hpp"
 #include "sync/names.hpp"
+#include "sync/poison.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -137,10 +139,15 @@ boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
 void Lane::Incarnation::take(const kafka::Message& m) {
   IntakeContext intake{ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions};
   intake.runs = [this](const std::string& key) { return running.contains(key); };
-  const auto decision = decide(m, intake);
+  intake.known = [](const v1::Command& command) { core::AtWork::add(crash_detail(command)); };
+  const auto name = crash_name(m);
+  const core::AtWork at_work(name);
+  const auto crash = ctx.poison(name);
+  const auto decision = crash ? Decision(poison_command(*crash)) : decide(m, intake);
   const Answering to{topics(), m, wall()};
-  const auto say = [this](const char* outcome, Contribution c) {
+  const auto say = [&](const char* outcome, Contribution c) {
     ctx.metrics.command(outcome);
+    if (crash) c.on_committed = ctx.forgets(name);
     committer.submit(std::move(c));
   };
   if (const auto* a = std::get_if<Accept>(&decision)) return say("accepted", answer(*a, to));

@@ -24,6 +24,14 @@ constexpr core::Duration kRetryInit = 1s;
 
 bool LaneContext::leased() const { return clock.now() - consumer.last_heartbeat() < config.kafka.session_timeout / 2; }
 
+std::optional<core::CrashNote> LaneContext::poison(std::string_view what) const {
+  return crash_notes == nullptr ? std::nullopt : crash_notes->notes().repeated(what);
+}
+
+std::function<void()> LaneContext::forgets(std::string what) const {
+  return [notes = crash_notes, what = std::move(what)] { notes->forget(what); };
+}
+
 Lane::Lane(LaneContext context, std::int32_t partition) : context_(std::move(context)), partition_(partition) {}
 Lane::~Lane() = default;
 

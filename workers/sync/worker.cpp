@@ -222,7 +222,7 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));
                     },
-                    page_memory_, [this](const core::Error& e) { error(e, true); }},
+                    page_memory_, [this](const core::Error& e) { error(e, true); }, surroundings_.crash_notes()},
         p);
     lane_tasks_->spawn(fmt::format("lane {}", p), lanes_[p]->run());
   }
