@@ -229,6 +229,14 @@ std::string fetch(const std::string& url_text, const std::string& ca_file, const
   return body;
 }
 
+std::string served_at(const Process& worker) {
+  const std::string mark = "\"telemetry\":\"";
+  const auto log = worker.err();
+  const auto at = log.find(mark);
+  if (at == std::string::npos) throw std::runtime_error("the worker has not started: " + log);
+  return log.substr(at + mark.size(), log.find('"', at + mark.size()) - at - mark.size());
+}
+
 std::string Stage::control(const std::string& path, const std::string& post) const {
   return fetch(simulator_url_ + path, ca_file_, post);
 }

@@ -66,12 +66,18 @@ int run_worker(const ConfigOptions& options) {
   if (!setup) return Exit::bad_config;
   const auto& config = setup->config;
   if (!supported(config)) return Exit::bad_config;
+  const auto files = raise_open_files(config);
+  if (!files) {
+    complain(files.error().message());
+    return exit_code(files.error());
+  }
   const auto instance = instance_id(config);
   if (!instance) {
     complain(instance.error().message());
     return exit_code(instance.error());
   }
   telemetry::log_start(config.telemetry.log_format, config.telemetry.log_level);
+  if (!files->empty()) telemetry::log(telemetry::Level::warn, "open_files", *files);
   telemetry::Metrics metrics(config.telemetry.tenant_label);
   core::CrashNoteFile crash_notes(core::CrashNoteFile::path_of(config.worker.spool_dir, config.kafka.group, *instance), wall_now());
   take_crash_notes(crash_notes);

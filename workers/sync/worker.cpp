@@ -284,6 +284,7 @@ void Worker::update_metrics() {
   for (const auto& app : config_.apps) metrics_.utilisation(app.name, limiter_.utilisation(app.name));
   metrics_.jobs(phases);
   metrics_.lanes(static_cast<int>(lanes_.size()));
+  metrics_.log_lines_dropped(telemetry::log_lines_dropped());
 }
 
 /// How late the loop is: a loop that stalls delays every pace it keeps.
