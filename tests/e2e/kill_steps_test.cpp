@@ -64,7 +64,8 @@ struct KillSteps : ::testing::Test {
   /// The next life does what is left, and dies as well.
   void finish() {
     stage.control("/__sim/faults", R"({"clear":true})");
-    start_fresh();
+    worker = stage.start_worker({}, false);
+    EXPECT_TRUE(worker->wait_for_text("lane_ready", 6s + 15s)) << "within the session and a little: " << worker->err();
     EXPECT_EQ(follower->wait(120s), 0) << follower->err() << worker->err();
     kill();
   }

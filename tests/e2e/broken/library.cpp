@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
@@ -23,11 +24,11 @@ void stall_at(std::string_view text) {
   while (::access(value_of("STALL_FILE").data(), F_OK) == 0) ::usleep(10'000);
 }
 
-/// Reads where nothing is, if `text` holds what the environment variable says.
+/// Reads where nobody may, if `text` holds what the environment variable says.
 void meet(std::string_view text, const char* variable) {
   const auto deadly = value_of(variable);
   if (deadly.empty() || text.find(deadly) == std::string_view::npos) return;
-  [[maybe_unused]] const volatile char never = *static_cast<const volatile char*>(nullptr);
+  [[maybe_unused]] const char never = *reinterpret_cast<const volatile char*>(std::uintptr_t{1});
 }
 
 template <class F>
