@@ -1,7 +1,10 @@
 #include "sync/lane.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/text.hpp"
 #include "sync/incarnation.hpp"
@@ -112,11 +115,16 @@ boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, const
 
 boost::asio::awaitable<Result<void>> Lane::live_once() {
   const auto& config = context_.config.kafka;
-  const auto kafka = context_.consumer.lane_client(
-      {.transactional_id = transactional_id(config.group, partition_),
-       .commands_topic = config.topics.commands,
-       .partition = partition_,
-       .partition_counts = {{config.topics.commands, config.partitions}, {config.topics.journal, config.partitions}}});
+  std::unique_ptr<kafka::LaneClient> kafka;
+  try {
+    kafka = context_.consumer.lane_client(
+        {.transactional_id = transactional_id(config.group, partition_),
+         .commands_topic = config.topics.commands,
+         .partition = partition_,
+         .partition_counts = {{config.topics.commands, config.partitions}, {config.topics.journal, config.partitions}}});
+  } catch (const std::exception& e) {  // the system has no thread for it now
+    co_return core::fail(ErrorKind::broker, fmt::format("no client for the partition: {}", e.what()));
+  }
   auto result = co_await live_with(*kafka);
   co_await kafka->close();
   co_return result;

@@ -57,11 +57,14 @@ extern "C" int EVP_DigestUpdate(void* context, const void* data, std::size_t siz
   return next(context, data, size);
 }
 
-/// Of a system that lets a process have MOST_THREADS of them.
+/// Of a system that lets a process have MOST_THREADS of them, or its first thread no more while NO_THREADS_FILE is there:
+/// libraries make theirs on others.
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument) {
   static auto* const next = real<int(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create");
   static std::atomic<int> made{0};
   const auto most = value_of("MOST_THREADS");
   if (!most.empty() && made++ >= std::atoi(most.data())) return EAGAIN;
+  const auto file = value_of("NO_THREADS_FILE");
+  if (!file.empty() && ::gettid() == ::getpid() && ::access(file.data(), F_OK) == 0) return EAGAIN;
   return next(thread, attributes, run, argument);
 }
