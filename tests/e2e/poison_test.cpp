@@ -1,7 +1,10 @@
 // Commands that crash the worker, as a bug in a parser lets them: a library that is preloaded crashes at bytes of a certain kind.
 #include <csignal>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -104,6 +107,20 @@ TEST(Poison, C18_AJobWhosePageCrashesTwiceFailsAndTheOthersGoOn) {
   const auto other = stage.stsync({"sync", "--resource", "crm.customers", "--mode", "full", "--wait"});
   EXPECT_EQ(other.code, 0) << other.err << worker->err();
   expect_notes_gone(stage, *worker);
+}
+
+TEST(Poison, C18_AJobThatCrashesBeforeItsAcceptanceIsCommittedFailsToo) {
+  Stage stage({.records = 20, .partitions = 1});
+  // As two lives leave them that began the job at once.
+  std::ofstream(stage.folder() / "stsync-stsync-pod-0.crashes") << fmt::format(
+      "{0} 6 job/acme/1001/deadly-5\n{0} 6 job/acme/1001/deadly-5\n{0} 6 job/acme/1001/good-5\n", std::time(nullptr));
+  const auto worker = stage.start_worker({"kafka.instance_id=pod-0"});
+  EXPECT_TRUE(worker->wait_for_text("crashed_before", 1s, 3)) << worker->err();
+  const auto deadly = stage.stsync({"sync", "--resource", "jpm.jobs", "--mode", "full", "--id", "deadly-5", "--wait"});
+  EXPECT_EQ(deadly.code, 1) << deadly.err;
+  EXPECT_THAT(deadly.out, HasSubstr(R"("code":"poison")"));
+  const auto good = stage.stsync({"sync", "--resource", "jpm.jobs", "--mode", "full", "--id", "good-5", "--wait"});
+  EXPECT_EQ(good.code, 0) << "once is not enough: " << good.err;
 }
 
 TEST(Poison, C18_AKillIsNobodysFault) {

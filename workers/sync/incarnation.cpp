@@ -145,9 +145,8 @@ void Lane::Incarnation::take(const kafka::Message& m) {
   const auto crash = ctx.poison(name);
   const auto decision = crash ? Decision(poison_command(*crash)) : decide(m, intake);
   const Answering to{topics(), m, wall()};
-  const auto say = [&](const char* outcome, Contribution c) {
+  const auto say = [this](const char* outcome, Contribution c) {
     ctx.metrics.command(outcome);
-    if (crash) c.on_committed = ctx.forgets(name);
     committer.submit(std::move(c));
   };
   if (const auto* a = std::get_if<Accept>(&decision)) return say("accepted", answer(*a, to));
@@ -158,7 +157,9 @@ void Lane::Incarnation::take(const kafka::Message& m) {
   const auto& r = std::get<Reject>(decision);
   ctx.metrics.dead_letter(r.code);
   telemetry::log(Level::warn, "command_rejected", r.message, {{"code", r.code}, {"partition", m.partition}, {"offset", m.offset}});
-  say("rejected", answer(r, to));
+  auto c = answer(r, to);
+  if (crash) c.on_committed = ctx.forgets(name);
+  say("rejected", std::move(c));
 }
 
 // --- jobs -------------------------------------------------------------------------------------------------------------------
@@ -173,6 +174,7 @@ void Lane::Incarnation::start_jobs() {
   std::sort(ready.begin(), ready.end());
   for (const auto& [rank, order, place] : ready) {
     const auto key = *place;
+    if (set_aside(key)) continue;  // one that crashed us before its acceptance was committed
     const auto& state = *memory.job(key);
     if (overdue(state, wall())) {
       expire(key);
