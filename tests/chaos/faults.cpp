@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "load.hpp"
-
 namespace stsync::chaos {
 
 using test::KafkaApi;
@@ -43,7 +41,8 @@ const Faults::Kind Faults::kKinds[] = {
     {"429", 2, &Faults::throttle},
     {"broken calls", 3, &Faults::break_calls},
     {"broken tokens", 1, &Faults::break_tokens},
-    {"pause and resume", 3, &Faults::pause_and_resume},
+    {"pause and resume", 2, &Faults::pause_and_resume},
+    {"control burst", 3, &Faults::control_burst},
     {"nothing", 2, &Faults::nothing},
 };
 
@@ -124,12 +123,9 @@ void Faults::throttle() {
 }
 
 void Faults::break_calls() {
-  const std::string how[] = {R"("status":503,"body":"html")",
-                             R"("status":500)",
-                             R"("cut_body":200)",
-                             R"("garbage":true)",
-                             R"("raw":"")",
-                             R"("delay_ms":1500)"};
+  const std::string how[] = {
+      R"("status":503,"body":"html")",  R"("status":500)",   R"("cut_body":200)", R"("garbage":true)", R"("reset":true)",
+      R"("reset":true,"cut_body":300)", R"("delay_ms":1500)"};
   stage_.control("/__sim/faults", fmt::format(R"({{{},"every":{},"count":{}}})", how[between(0, std::size(how) - 1)], between(2, 6),
                                               between(1, 12)));
 }
@@ -139,10 +135,33 @@ void Faults::break_tokens() {
 }
 
 void Faults::pause_and_resume() {
-  const auto tenant = kFirstTenant + static_cast<std::int64_t>(between(0, kTenants - 1));
-  send_control(stage_, "pause", tenant);
+  const auto tenant = some_tenant();
+  send_controls(stage_, tenant, {{"pause"}});
   sleep(200, 3000);
-  send_control(stage_, "resume", tenant);
+  send_controls(stage_, tenant, {{"resume"}});
+}
+
+/// Of the tenant, its resources and its jobs, in any order; at its end everything goes on but what was cancelled.
+void Faults::control_burst() {
+  const auto tenant = some_tenant();
+  std::vector<Control> burst;
+  std::vector<Control> end{{"resume"}};
+  for (auto n = between(2, 30); n > 0; --n) {
+    const auto resource = some_resource();
+    const auto job = job_id(rounds_.number(), tenant, resource);
+    const auto kind = between(0, 9);
+    Control control{between(0, 1) == 0 ? "pause" : "resume"};
+    if (kind > 2) control.of = fmt::format(R"({{"resource":"{}"}})", resource);
+    if (kind > 5) control.of = fmt::format(R"({{"job":"{}"}})", job);
+    if (kind > 2) end.push_back({"resume", control.of});
+    if (kind == 9 && between(0, 9) == 0) {
+      control.action = "cancel";
+      cancelled_.insert(job);
+    }
+    burst.push_back(std::move(control));
+  }
+  burst.insert(burst.end(), end.begin(), end.end());
+  send_controls(stage_, tenant, burst);
 }
 
 void Faults::clear() {
@@ -150,6 +169,8 @@ void Faults::clear() {
   stage_.kafka_proxy().refuse(false);
   for (const auto rule : rules_) stage_.kafka_proxy().remove(rule);
   rules_.clear();
+  for (std::int64_t t = kFirstTenant; t < kFirstTenant + static_cast<std::int64_t>(kTenants); ++t)
+    send_controls(stage_, t, {{"resume"}});
 }
 
 }  // namespace stsync::chaos
