@@ -154,7 +154,7 @@ void Faults::control_burst() {
     if (kind > 2) control.of = fmt::format(R"({{"resource":"{}"}})", resource);
     if (kind > 5) control.of = fmt::format(R"({{"job":"{}"}})", job);
     if (kind > 2) end.push_back({"resume", control.of});
-    if (kind == 9 && between(0, 9) == 0) {
+    if (kind == 9 && between(0, 2) == 0) {
       control.action = "cancel";
       cancelled_.insert(job);
     }

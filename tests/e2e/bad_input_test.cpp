@@ -234,7 +234,7 @@ void expect_everything_once(const Stage& stage, Process& worker) {
   EXPECT_EQ(worker.err().find("bug"), std::string::npos);
 }
 
-TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
+TEST(Broker, A1_AbsentAtStartAndLostLaterRecoversByItself) {
   Stage stage({.records = 2000, .rate = 20, .export_page = 100});
   stage.stop_broker();
   const auto worker = stage.start_worker({}, false);
@@ -249,7 +249,7 @@ TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
   expect_everything_once(stage, *worker);
 }
 
-TEST(Broker, AwayForLongerThanTheSessionLosesTheWorkerOnlyItsPartitions) {
+TEST(Broker, A1_AwayForLongerThanTheSessionLosesTheWorkerOnlyItsPartitions) {
   Stage stage({.records = 1000, .rate = 20, .export_page = 100});
   const auto worker = stage.start_worker();
   Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
