@@ -14,8 +14,8 @@ namespace stsync::chaos {
 /// Everything that may go wrong, drawn from a seed. Each fault lasts seconds and is over when strike() returns, or by itself.
 class Faults {
  public:
-  Faults(const test::Stage& stage, Workers& workers, const Rounds& rounds, std::uint64_t seed)
-      : stage_(stage), workers_(workers), rounds_(rounds), random_(seed) {}
+  /// `only`: kinds of faults; empty: all. Throws what is none.
+  Faults(const test::Stage& stage, Workers& workers, const Rounds& rounds, std::uint64_t seed, std::vector<std::string> only);
 
   /// Does the next one and waits a moment. Its name.
   std::string strike();
@@ -34,6 +34,7 @@ class Faults {
     void (Faults::*act)();
   };
   static const Kind kKinds[];
+  int weight(const Kind& kind) const;
 
   void kill();
   void terminate();
@@ -54,6 +55,7 @@ class Faults {
   std::uint64_t between(std::uint64_t low, std::uint64_t high) {
     return std::uniform_int_distribution<std::uint64_t>(low, high)(random_);
   }
+  void at_vendor(const std::string& fault);
   void at_proxy(test::KafkaRule rule) { rules_.push_back(stage_.kafka_proxy().add(rule)); }
   void sleep(std::uint64_t low_ms, std::uint64_t high_ms);
 
@@ -64,6 +66,7 @@ class Faults {
   Workers& workers_;
   const Rounds& rounds_;
   std::mt19937_64 random_;
+  std::vector<std::string> only_;
   std::map<std::string, int> happened_;
   std::vector<test::KafkaRuleId> rules_;  ///< of the proxy; some wait for a request that seldom comes
   std::set<std::string> cancelled_;

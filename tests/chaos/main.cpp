@@ -34,6 +34,7 @@ struct Options {
   int faults = 20;
   std::uint64_t seed = 1;
   std::string log, worker;
+  std::vector<std::string> only;
 };
 
 test::StageOptions stage_options(const Options& o) {
@@ -93,11 +94,18 @@ std::size_t strike(const test::Stage& stage, Workers& workers, Rounds& rounds, F
     std::fprintf(stderr, "%4d of %d: %s\n", i, count, what.c_str());
     if (i % kLookEvery != 0) continue;
     if (const auto told = read_statuses(stage); rounds.ended(told)) {
-      rounds.count(told, faults.kills());
+      rounds.count(faults.kills());
       rounds.begin(faults.kills());
     }
   }
   return revived;
+}
+
+void write_log(const std::string& file, const Workers& workers, const test::Stage& stage) {
+  std::ofstream out(file);
+  out << workers.logs();
+  for (const auto* topic : {"st.commands", "st.status"})
+    for (const auto& m : stage.read({topic})) out << fmt::format("--- {} {} {}\n", topic, m.timestamp_ms, m.value.value_or("null"));
 }
 
 int run(const Options& o) {
@@ -105,28 +113,31 @@ int run(const Options& o) {
   const test::Stage stage(stage_options(o));
   Workers workers(stage, kWorkers);
   Rounds rounds(stage);
-  Faults faults(stage, workers, rounds, o.seed);
+  Faults faults(stage, workers, rounds, o.seed, o.only);
   rounds.begin(0);
   const auto revived = strike(stage, workers, rounds, faults, o.faults);
   faults.clear();
   const auto told = wait_for_end(stage, workers, rounds);
-  rounds.count(told, faults.kills());
+  rounds.count(faults.kills());
   workers.stop();
   const auto verdict = judge(stage, rounds.jobs(), told);
   const auto problems = problems_of(rounds, told, verdict, faults, workers);
 
+  std::map<std::string, int> controls;  // by what became of them
+  for (const auto& [id, end] : told.ended) controls[end] += rounds.jobs().contains(id) ? 0 : 1;
   std::vector<std::string> counts;
   for (const auto& [name, all] : problems) counts.push_back(fmt::format("\"{}\":{}", name, all.size()));
   std::vector<std::string> kinds;
   for (const auto& [name, n] : faults.happened()) kinds.push_back(fmt::format("\"{}\":{}", name, n));
   fmt::print(
-      "{{\"seed\":{},\"faults\":{},\"seconds\":{:.0f},\"rounds\":{},\"jobs\":{},\"cancelled\":{},\"records\":{},{},\"refetched\":{}"
+      "{{\"seed\":{},\"faults\":{},\"seconds\":{:.0f},\"rounds\":{},\"jobs\":{},\"cancelled\":{},\"controls_done\":{},\"controls_"
+      "refused\":{},\"records\":{},{},\"refetched\":{}"
       ","
       "\"refetched_of_one\":{},\"kills\":{},\"revived\":{},\"kinds\":{{{}}}}}\n",
       o.seed, o.faults, std::chrono::duration<double>(Clock::now() - start).count(), rounds.number(), rounds.jobs().size(),
-      told.cancelled.size(), verdict.records, fmt::join(counts, ","), rounds.refetched(), rounds.refetched_of_one(), faults.kills(),
-      revived, fmt::join(kinds, ","));
-  if (!o.log.empty()) std::ofstream(o.log) << workers.logs();
+      told.cancelled.size(), controls["completed"], controls["rejected"], verdict.records, fmt::join(counts, ","),
+      rounds.refetched(), rounds.refetched_of_one(), faults.kills(), revived, fmt::join(kinds, ","));
+  if (!o.log.empty()) write_log(o.log, workers, stage);
   bool good = true;
   for (const auto& [name, all] : problems) {
     good = good && all.empty();
@@ -145,8 +156,9 @@ int main(int argc, char** argv) {
   stsync::chaos::Options o;
   app.add_option("--faults", o.faults, "How many")->capture_default_str()->check(CLI::Range(1, 100'000));
   app.add_option("--seed", o.seed, "The same seed draws the same faults")->capture_default_str();
-  app.add_option("--log", o.log, "File for everything that the workers wrote to stderr");
+  app.add_option("--log", o.log, "File for what the workers wrote to stderr, all commands and all status events");
   app.add_option("--worker", o.worker, "Another program in the place of stsync's worker: one with another librdkafka, say");
+  app.add_option("--only", o.only, "Kinds of faults, by the names in the summary; left out: all")->delimiter(',');
   try {
     app.parse(argc, argv);
     return stsync::chaos::run(o);

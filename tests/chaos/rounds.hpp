@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,7 +17,7 @@ class Rounds {
   /// `kills`: how many faults so far could make a stream be read again from its last commit.
   void begin(int kills);
   bool ended(const Told& told) const { return told.all_ended(current_); }
-  void count(const Told& told, int kills);
+  void count(int kills);
 
   int number() const noexcept { return number_; }
   /// Of all rounds.
@@ -32,8 +31,7 @@ class Rounds {
   const test::Stage& stage_;
   int number_ = 0;
   std::set<std::string> current_, jobs_;
-  std::map<std::string, std::int64_t> requests_;  ///< by stream, before the round
-  int kills_ = 0, kills_before_ = 0;              ///< when this and the previous round began: a late fault of that one hits this
+  int kills_ = 0, kills_before_ = 0;  ///< when this and the previous round began: a late fault of that one hits this
   std::vector<std::string> problems_;
   std::int64_t refetched_ = 0, refetched_of_one_ = 0;
 };

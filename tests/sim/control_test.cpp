@@ -120,6 +120,7 @@ TEST_F(Control, PagesThatWereReadTwiceAreCounted) {
   EXPECT_THAT(fetches,
               HasSubstr(R"("resource":"jpm.jobs","requests":3,"distinct":2,"repeated":[{"page":")" + token + R"(","count":2}])"));
   EXPECT_THAT(fetches, HasSubstr(R"("resource":"marketing.campaigns","requests":2,"distinct":2,"repeated":[])"));
+  EXPECT_EQ(post("/__sim/fetches", R"({"clear":true})").body, "[]");
 }
 
 TEST_F(Control, TruthOverHttpIsTheTruth) {
