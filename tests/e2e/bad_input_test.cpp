@@ -256,8 +256,11 @@ TEST(Broker, A1_AwayForLongerThanTheSessionLosesTheWorkerOnlyItsPartitions) {
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
   stage.stop_broker();
   ASSERT_TRUE(worker->wait_for_text("partitions lost", 30s)) << worker->err();
+  EXPECT_THROW(fetch(telemetry_url(*worker) + "/readyz"), std::runtime_error);
   stage.start_broker();
   EXPECT_EQ(follower.wait(240s), 0) << follower.err() << "\nworker:\n" << worker->err();
+  EXPECT_EQ(fetch(telemetry_url(*worker) + "/readyz"), "ok\n");
+  EXPECT_FALSE(worker->wait(0ms)) << "the process stays";
   expect_everything_once(stage, *worker);
 }
 

@@ -19,13 +19,6 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
-std::string telemetry_url(const Process& worker) {
-  const std::string mark = "\"telemetry\":\"";
-  const auto log = worker.err();
-  const auto at = log.find(mark) + mark.size();
-  return log.substr(at, log.find('"', at) - at);
-}
-
 void write_journal(const Stage& stage, std::vector<kafka::OwnedMessage> messages) {
   const auto sent = kafka::make_producer(stage.cluster()).value()->send(messages, 60s);
   ASSERT_TRUE(sent) << sent.error().message();

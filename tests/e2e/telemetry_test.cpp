@@ -32,13 +32,6 @@ std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-std::string telemetry_url(const Process& worker) {
-  const std::string mark = "\"telemetry\":\"";
-  const auto log = worker.err();
-  const auto at = log.find(mark) + mark.size();
-  return log.substr(at, log.find('"', at) - at);
-}
-
 std::string replaced(std::string text, const std::string& what, const std::string& with) {
   for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
     text.replace(at, what.size(), with);

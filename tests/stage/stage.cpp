@@ -231,6 +231,13 @@ std::string fetch(const std::string& url_text, const std::string& ca_file, const
   return body;
 }
 
+std::string telemetry_url(const Process& worker) {
+  const std::string mark = "\"telemetry\":\"";
+  const auto log = worker.err();
+  const auto at = log.find(mark) + mark.size();
+  return log.substr(at, log.find('"', at) - at);
+}
+
 std::string Stage::control(const std::string& path, const std::string& post) const {
   return fetch(simulator_url_ + path, ca_file_, post);
 }
