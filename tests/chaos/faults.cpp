@@ -1,11 +1,11 @@
 #include "faults.hpp"
 
+#include <algorithm>
 #include <numeric>
+#include <stdexcept>
 #include <thread>
 
 #include <fmt/format.h>
-
-#include "load.hpp"
 
 namespace stsync::chaos {
 
@@ -43,15 +43,27 @@ const Faults::Kind Faults::kKinds[] = {
     {"429", 2, &Faults::throttle},
     {"broken calls", 3, &Faults::break_calls},
     {"broken tokens", 1, &Faults::break_tokens},
-    {"pause and resume", 3, &Faults::pause_and_resume},
+    {"pause and resume", 2, &Faults::pause_and_resume},
+    {"control burst", 3, &Faults::control_burst},
     {"nothing", 2, &Faults::nothing},
 };
 
+Faults::Faults(const test::Stage& stage, Workers& workers, const Rounds& rounds, std::uint64_t seed, std::vector<std::string> only)
+    : stage_(stage), workers_(workers), rounds_(rounds), random_(seed), only_(std::move(only)) {
+  for (const auto& name : only_)
+    if (std::none_of(std::begin(kKinds), std::end(kKinds), [&](const Kind& k) { return name == k.name; }))
+      throw std::runtime_error(fmt::format("'{}' is no kind of fault", name));
+}
+
+int Faults::weight(const Kind& kind) const {
+  return only_.empty() || std::find(only_.begin(), only_.end(), kind.name) != only_.end() ? kind.weight : 0;
+}
+
 std::string Faults::strike() {
-  const int all = std::accumulate(std::begin(kKinds), std::end(kKinds), 0, [](int sum, const Kind& k) { return sum + k.weight; });
+  const int all = std::accumulate(std::begin(kKinds), std::end(kKinds), 0, [&](int sum, const Kind& k) { return sum + weight(k); });
   auto draw = static_cast<int>(between(0, static_cast<std::uint64_t>(all) - 1));
   const auto* kind = std::begin(kKinds);
-  for (; draw >= kind->weight; ++kind) draw -= kind->weight;
+  for (; draw >= weight(*kind); ++kind) draw -= weight(*kind);
   ++happened_[kind->name];
   (this->*kind->act)();
   sleep(500, 3500);
@@ -118,31 +130,56 @@ void Faults::partition() {
   stage_.kafka_proxy().refuse(false);
 }
 
+/// In the place of what was left of the last one: where there is little work it would last for ever.
+void Faults::at_vendor(const std::string& fault) {
+  stage_.control("/__sim/faults", R"({"clear":true})");
+  stage_.control("/__sim/faults", fault);
+}
+
 void Faults::throttle() {
-  stage_.control("/__sim/faults", fmt::format(R"({{"status":429,"retry_after":"{}","every":{},"count":{}}})", between(1, 3),
-                                              between(1, 5), between(1, 30)));
+  at_vendor(
+      fmt::format(R"({{"status":429,"retry_after":"{}","every":{},"count":{}}})", between(1, 3), between(1, 5), between(1, 30)));
 }
 
 void Faults::break_calls() {
-  const std::string how[] = {R"("status":503,"body":"html")",
-                             R"("status":500)",
-                             R"("cut_body":200)",
-                             R"("garbage":true)",
-                             R"("raw":"")",
-                             R"("delay_ms":1500)"};
-  stage_.control("/__sim/faults", fmt::format(R"({{{},"every":{},"count":{}}})", how[between(0, std::size(how) - 1)], between(2, 6),
-                                              between(1, 12)));
+  const std::string how[] = {
+      R"("status":503,"body":"html")",  R"("status":500)",   R"("cut_body":200)", R"("garbage":true)", R"("reset":true)",
+      R"("reset":true,"cut_body":300)", R"("delay_ms":1500)"};
+  at_vendor(fmt::format(R"({{{},"every":{},"count":{}}})", how[between(0, std::size(how) - 1)], between(2, 6), between(1, 12)));
 }
 
 void Faults::break_tokens() {
-  stage_.control("/__sim/faults", fmt::format(R"({{"status":503,"path_contains":"/connect/token","count":{}}})", between(1, 6)));
+  at_vendor(fmt::format(R"({{"status":503,"path_contains":"/connect/token","count":{}}})", between(1, 6)));
 }
 
 void Faults::pause_and_resume() {
-  const auto tenant = kFirstTenant + static_cast<std::int64_t>(between(0, kTenants - 1));
-  send_control(stage_, "pause", tenant);
+  const auto tenant = some_tenant();
+  send_controls(stage_, tenant, {{"pause"}});
   sleep(200, 3000);
-  send_control(stage_, "resume", tenant);
+  send_controls(stage_, tenant, {{"resume"}});
+}
+
+/// Of the tenant, its resources and its jobs, in any order; at its end everything goes on but what was cancelled.
+void Faults::control_burst() {
+  const auto tenant = some_tenant();
+  std::vector<Control> burst;
+  std::vector<Control> end{{"resume"}};
+  for (auto n = between(2, 30); n > 0; --n) {
+    const auto resource = some_resource();
+    const auto job = job_id(rounds_.number(), tenant, resource);
+    const auto kind = between(0, 9);
+    Control control{between(0, 1) == 0 ? "pause" : "resume"};
+    if (kind > 2) control.of = fmt::format(R"({{"resource":"{}"}})", resource);
+    if (kind > 5) control.of = fmt::format(R"({{"job":"{}"}})", job);
+    if (kind > 2) end.push_back({"resume", control.of});
+    if (kind == 9) {
+      control.action = "cancel";
+      cancelled_.insert(job);
+    }
+    burst.push_back(std::move(control));
+  }
+  burst.insert(burst.end(), end.begin(), end.end());
+  send_controls(stage_, tenant, burst);
 }
 
 void Faults::clear() {
@@ -150,6 +187,8 @@ void Faults::clear() {
   stage_.kafka_proxy().refuse(false);
   for (const auto rule : rules_) stage_.kafka_proxy().remove(rule);
   rules_.clear();
+  for (std::int64_t t = kFirstTenant; t < kFirstTenant + static_cast<std::int64_t>(kTenants); ++t)
+    send_controls(stage_, t, {{"resume"}});
 }
 
 }  // namespace stsync::chaos

@@ -1,6 +1,8 @@
 #include "load.hpp"
 
+#include <algorithm>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -38,26 +40,42 @@ std::string illegal(const std::string& before, const std::string& type) {
 
 }  // namespace
 
-std::set<std::string> send_full(const test::Stage& stage) {
+const std::vector<std::string>& resources() {
+  static const auto all = [] {
+    std::vector<std::string> out;
+    std::istringstream names(test::kBulk);
+    for (std::string name; std::getline(names, name, ',');) out.push_back(name);
+    return out;
+  }();
+  return all;
+}
+
+std::string job_id(int round, std::int64_t tenant, const std::string& resource) {
+  return fmt::format("{}-{}-{}", round, tenant, resource);
+}
+
+std::set<std::string> send_round(const test::Stage& stage, int round) {
   std::vector<kafka::OwnedMessage> commands;
   std::set<std::string> ids;
-  const std::string all = test::kBulk;
   for (std::int64_t tenant = kFirstTenant; tenant < kFirstTenant + static_cast<std::int64_t>(kTenants); ++tenant)
-    for (std::size_t at = 0; at < all.size();) {
-      const auto end = std::min(all.find(',', at), all.size());
-      const auto resource = all.substr(at, end - at);
-      const auto id = fmt::format("{}-{}", tenant, resource);
+    for (const auto& resource : resources()) {
+      const auto& id = *ids.insert(job_id(round, tenant, resource)).first;
       commands.push_back(command(tenant, id, fmt::format(R"("sync":{{"resource":"{}","mode":"full"}})", resource)));
-      ids.insert(id);
-      at = end + 1;
     }
   send(stage, commands);
   return ids;
 }
 
-void send_control(const test::Stage& stage, const std::string& action, std::int64_t tenant) {
+void send_controls(const test::Stage& stage, std::int64_t tenant, const std::vector<Control>& controls) {
   static int n = 0;
-  send(stage, {command(tenant, fmt::format("{}-{}-{}", action, tenant, ++n), fmt::format(R"("{}":{{}})", action))});
+  std::vector<kafka::OwnedMessage> commands;
+  for (const auto& c : controls)
+    commands.push_back(command(tenant, fmt::format("{}-{}-{}", c.action, tenant, ++n), fmt::format(R"("{}":{})", c.action, c.of)));
+  send(stage, commands);
+}
+
+bool Told::all_ended(const std::set<std::string>& jobs) const {
+  return std::all_of(jobs.begin(), jobs.end(), [this](const auto& job) { return ended.contains(job); });
 }
 
 Told read_statuses(const test::Stage& stage) {
@@ -74,8 +92,9 @@ Told read_statuses(const test::Stage& stage) {
     before = type;
     out.last[job] = *m.value;
     if (!is_end(type)) continue;
-    out.ended.insert(job);
-    if (type != "completed" && row.contains("failure")) out.failed.insert(job + ": " + row.at("failure"));
+    out.ended.emplace(job, type);
+    if (type == "cancelled") out.cancelled.emplace(job, m.timestamp_ms);
+    if (type != "completed" && row.contains("failure")) out.failed[job] = row.at("failure");
   }
   return out;
 }

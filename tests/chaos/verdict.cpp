@@ -1,6 +1,7 @@
 #include "verdict.hpp"
 
 #include <array>
+#include <map>
 #include <memory>
 #include <stdexcept>
 
@@ -43,29 +44,47 @@ std::vector<std::string> open_transactions(const test::Stage& stage, const std::
   return out;
 }
 
+/// Of each tenant and resource ("1001 jpm.jobs"): how many records, and their hash.
+using Truth = std::map<std::string, std::pair<std::string, std::string>>;
+
+Truth truth_of(const test::Stage& stage) {
+  Truth out;
+  for (const auto& row : test::json_rows(stage.control(std::string("/__sim/truth?resource=") + test::kBulk)))
+    out[row.at("tenant") + " " + row.at("resource")] = {row.at("count"), row.at("hash")};
+  return out;
+}
+
+std::string problem_of(const std::string& id, const test::Checked::Job& job, const Told& told, const Truth& truth) {
+  const auto end = told.ended.find(id);
+  if (end == told.ended.end()) return "";  // stuck, and told as such
+  if (end->second == "cancelled")
+    return job.last_ms > told.cancelled.at(id) ? fmt::format("{}: records behind its cancellation", id) : "";
+  const auto& [count, hash] = truth.at(job.of);
+  if (std::to_string(job.tally.count()) != count)
+    return fmt::format("{}: {} records, the truth has {}", id, job.tally.count(), count);
+  return job.tally.hash() == hash || count == "0" ? "" : fmt::format("{}: other bytes than the simulator sent", id);
+}
+
 }  // namespace
 
-Verdict judge(const test::Stage& stage) {
+Verdict judge(const test::Stage& stage, const std::set<std::string>& jobs, const Told& told) {
   Verdict out;
   std::vector<std::string> topics;
-  const std::string bulk = test::kBulk;
-  for (std::size_t at = 0; at < bulk.size();) {
-    const auto end = std::min(bulk.find(',', at), bulk.size());
-    topics.push_back("st." + bulk.substr(at, end - at));
-    at = end + 1;
-  }
-  const auto checked = test::check_records(stage.read(topics));
+  for (const auto& resource : resources()) topics.push_back("st." + resource);
+  auto checked = test::check_records(stage.read(topics));
   out.records = checked.records;
   out.problems = checked.problems;
-  const auto differences = test::compare_with_truth(checked, stage.control(std::string("/__sim/truth?resource=") + test::kBulk));
-  out.problems.insert(out.problems.end(), differences.begin(), differences.end());
+  for (const auto& [id, job] : checked.jobs)
+    if (!jobs.contains(id)) out.problems.push_back(id + ": records of a job that nobody asked for");
+  const auto truth = truth_of(stage);
+  for (const auto& id : jobs) {
+    auto& job = checked.jobs[id];
+    const auto tenant = id.find('-') + 1, resource = id.find('-', tenant) + 1;  // see job_id
+    if (job.of.empty()) job.of = id.substr(tenant, resource - 1 - tenant) + " " + id.substr(resource);
+    if (const auto problem = problem_of(id, job, told, truth); !problem.empty()) out.problems.push_back(problem);
+  }
   topics.insert(topics.end(), {"st.commands", "st.journal", "st.status", "st.dlq", "st.usage"});
   out.open = open_transactions(stage, topics);
-  for (const auto& row : test::json_rows(stage.control("/__sim/fetches"))) {
-    const auto extra = std::stoll(row.at("requests")) - std::stoll(row.at("distinct"));
-    out.refetched += extra;
-    out.refetched_of_one = std::max<std::int64_t>(out.refetched_of_one, extra);
-  }
   return out;
 }
 

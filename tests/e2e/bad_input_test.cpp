@@ -234,7 +234,7 @@ void expect_everything_once(const Stage& stage, Process& worker) {
   EXPECT_EQ(worker.err().find("bug"), std::string::npos);
 }
 
-TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
+TEST(Broker, A1_AbsentAtStartAndLostLaterRecoversByItself) {
   Stage stage({.records = 2000, .rate = 20, .export_page = 100});
   stage.stop_broker();
   const auto worker = stage.start_worker({}, false);
@@ -249,15 +249,18 @@ TEST(Broker, AbsentAtStartAndLostLaterRecoversByItself) {
   expect_everything_once(stage, *worker);
 }
 
-TEST(Broker, AwayForLongerThanTheSessionLosesTheWorkerOnlyItsPartitions) {
+TEST(Broker, A1_AwayForLongerThanTheSessionLosesTheWorkerOnlyItsPartitions) {
   Stage stage({.records = 1000, .rate = 20, .export_page = 100});
   const auto worker = stage.start_worker();
   Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 5)) << follower.err();
   stage.stop_broker();
   ASSERT_TRUE(worker->wait_for_text("partitions lost", 30s)) << worker->err();
+  EXPECT_THROW(fetch(telemetry_url(*worker) + "/readyz"), std::runtime_error);
   stage.start_broker();
   EXPECT_EQ(follower.wait(240s), 0) << follower.err() << "\nworker:\n" << worker->err();
+  EXPECT_EQ(fetch(telemetry_url(*worker) + "/readyz"), "ok\n");
+  EXPECT_FALSE(worker->wait(0ms)) << "the process stays";
   expect_everything_once(stage, *worker);
 }
 

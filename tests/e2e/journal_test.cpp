@@ -60,10 +60,10 @@ TEST(Journal, A19_OfAHundredThousandKeysIsRestoredWithinAMinute) {
   const auto begin = std::chrono::steady_clock::now();
   const auto worker = stage.start_worker({}, false);
   ASSERT_TRUE(worker->wait_for_text("partitions_assigned", 60s)) << worker->err();
-  EXPECT_THROW(fetch(served_at(*worker) + "/readyz"), std::runtime_error) << "not ready before the journal is read";
+  EXPECT_THROW(fetch(telemetry_url(*worker) + "/readyz"), std::runtime_error) << "not ready before the journal is read";
   ASSERT_TRUE(worker->wait_for_text("lane_ready", 60s)) << worker->err();
   const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  EXPECT_EQ(fetch(served_at(*worker) + "/readyz"), "ok\n");
+  EXPECT_EQ(fetch(telemetry_url(*worker) + "/readyz"), "ok\n");
   EXPECT_THAT(worker->err(), HasSubstr(fmt::format("\"jobs\":{}", kKeys)));
   std::printf("%d records of %d keys, %zu bytes: ready after %.1f s\n", 3 * kKeys, kKeys, bytes, took);
 }
@@ -78,7 +78,7 @@ TEST(Journal, A20_WhatIsDamagedOrSomebodyElsesIsSetAsideOnceAndTheRestIsRestored
                         {"st.journal", 0, later, "of a later version"}});
   auto worker = stage.start_worker();
   EXPECT_THAT(worker->err(), HasSubstr("\"jobs\":1"));
-  const auto metrics = fetch(served_at(*worker) + "/metrics");
+  const auto metrics = fetch(telemetry_url(*worker) + "/metrics");
   EXPECT_THAT(metrics, HasSubstr("stsync_dead_letters_total{reason=\"damaged_entry\"} 2"));
   EXPECT_THAT(metrics, HasSubstr("stsync_dead_letters_total{reason=\"foreign_entry\"} 1"));
   const auto letters = [&] {

@@ -108,13 +108,6 @@ class Hung {
   Client client_;
 };
 
-std::string telemetry_url(const Process& worker) {
-  const std::string mark = "\"telemetry\":\"";
-  const auto log = worker.err();
-  const auto at = log.find(mark) + mark.size();
-  return log.substr(at, log.find('"', at) - at);
-}
-
 std::size_t times(const std::string& text, const std::string& what) {
   std::size_t n = 0;
   for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;

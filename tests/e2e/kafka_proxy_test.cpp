@@ -85,7 +85,7 @@ TEST_F(KafkaProxied, CommitsAsIfNothingWereInBetween) {
   EXPECT_GE(proxy.connections(), 1u);
 }
 
-TEST_F(KafkaProxied, ATransactionWhoseAnswerIsLostIsCommittedNevertheless) {
+TEST_F(KafkaProxied, A5_ATransactionWhoseAnswerIsLostIsCommittedNevertheless) {
   const auto lost = proxy.add({.api = KafkaApi::end_txn, .fault = KafkaFault::lose_answer, .where = [](const KafkaRequest& r) {
                                  return r.transactional_id == "group.0";
                                }});
@@ -111,7 +111,7 @@ TEST_F(KafkaProxied, ATransactionWhoseEndIsCutOffBeforeIsNot) {
   EXPECT_EQ(end.get().outcome, Outcome::fenced);
 }
 
-TEST_F(KafkaProxied, ASwallowedAnswerLeavesTheProducerWaiting) {
+TEST_F(KafkaProxied, A5_ASwallowedAnswerLeavesTheProducerWaiting) {
   const auto swallowed = proxy.add({.api = KafkaApi::end_txn, .fault = KafkaFault::swallow_answer});
   auto end = begin_commit("a");
   EXPECT_TRUE(proxy.wait_executed(swallowed, 30s));
@@ -137,7 +137,7 @@ TEST_F(KafkaProxied, ADuplicateOfProduceIsRecognized) {
   EXPECT_THAT(visible(), ElementsAre("a", "b", "c", "d", "d"));
 }
 
-TEST_F(KafkaProxied, AnEndOfThePastCommitsTheNextTransactionOfTheSameEpoch) {
+TEST_F(KafkaProxied, A6_AnEndOfThePastCommitsTheNextTransactionOfTheSameEpoch) {
   // Why a commit that sent EndTxn twice is in doubt, although the broker has said yes.
   const auto past =
       proxy.add({.api = KafkaApi::end_txn, .fault = KafkaFault::delay_request, .delay = kUntilReleased, .cut_client = true});
@@ -155,7 +155,7 @@ TEST_F(KafkaProxied, AnEndOfThePastCommitsTheNextTransactionOfTheSameEpoch) {
   EXPECT_EQ(end.get().outcome, Outcome::doubt);
 }
 
-TEST_F(KafkaProxied, AnEndOfThePastDoesNothingToASuccessor) {
+TEST_F(KafkaProxied, A6_AnEndOfThePastDoesNothingToASuccessor) {
   const auto past =
       proxy.add({.api = KafkaApi::end_txn, .fault = KafkaFault::delay_request, .delay = kUntilReleased, .cut_client = true});
   EXPECT_EQ(commit({"first"}).outcome, Outcome::doubt);
@@ -171,7 +171,7 @@ TEST_F(KafkaProxied, AnEndOfThePastDoesNothingToASuccessor) {
   EXPECT_EQ(end.get().outcome, Outcome::fenced);
 }
 
-TEST_F(KafkaProxied, ABrokerThatWasKilledIsReachedAgain) {
+TEST_F(KafkaProxied, A2_ABrokerThatWasKilledIsReachedAgain) {
   EXPECT_EQ(commit({"before"}).outcome, Outcome::committed);
   stage.stop_broker();
   stage.start_broker();

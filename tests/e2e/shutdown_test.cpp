@@ -96,7 +96,7 @@ TEST(Shutdown, C11_EverySignalHasItsMeaning) {
   EXPECT_TRUE(compare_with_truth(checked, stage.control("/__sim/truth?resource=jpm.jobs")).empty());
 }
 
-TEST(Shutdown, ATwinWithTheSameIdentityTakesOver) {
+TEST(Shutdown, A7_ATwinWithTheSameIdentityTakesOver) {
   Stage stage({.partitions = 1});
   auto first = stage.start_worker({"kafka.instance_id=twin"});
   auto second = stage.start_worker({"kafka.instance_id=twin"}, false);
@@ -104,7 +104,7 @@ TEST(Shutdown, ATwinWithTheSameIdentityTakesOver) {
   EXPECT_TRUE(stage.wait_ready(*second)) << second->err();
 }
 
-TEST(Shutdown, AWorkerThatLeavesIsReplacedWithinTheSession) {
+TEST(Shutdown, A9_AStaticWorkerThatLeavesIsReplacedWithinTheSession) {
   Stage stage({.tenants = {1001, 1002, 1003}, .records = 2000, .rate = 20, .export_page = 100});
   auto first = stage.start_worker({"kafka.instance_id=first"}, true, 1);
   auto second = stage.start_worker({"kafka.instance_id=second"}, true, 1);

@@ -78,7 +78,7 @@ TEST(Starved, C13_WithoutFilesItWaitsTellsItAndGoesOn) {
   limit_files(*worker, 1024);
   EXPECT_EQ(follower.wait(120s), 0) << follower.err() << worker->err();
   expect_truth(stage, "jpm.jobs");
-  const auto metrics = fetch(served_at(*worker) + "/metrics");
+  const auto metrics = fetch(telemetry_url(*worker) + "/metrics");
   EXPECT_THAT(metrics, ::testing::ContainsRegex("outcome=\"failed\"\\} [1-9]")) << metrics;
 }
 
@@ -90,7 +90,7 @@ TEST(Starved, C13_WithoutThreadsForAPartitionItTriesAgain) {
   std::ofstream(file) << "none";
   ASSERT_TRUE(worker.wait_for_text("lane_restart", 60s)) << worker.err();
   EXPECT_THAT(worker.err(), HasSubstr("no client for the partition: thread: Resource temporarily unavailable"));
-  EXPECT_THAT(fetch(served_at(worker) + "/metrics"), HasSubstr("stsync_kafka_errors_total{reason=\"broker\"}"));
+  EXPECT_THAT(fetch(telemetry_url(worker) + "/metrics"), HasSubstr("stsync_kafka_errors_total{reason=\"broker\"}"));
   std::filesystem::remove(file);
   ASSERT_TRUE(stage.wait_ready(worker)) << worker.err();
   EXPECT_EQ(stage.stsync(full_sync("jpm.jobs", "patient")).code, 0) << worker.err();
@@ -187,7 +187,7 @@ struct StalledLoop : ::testing::Test {
   bool answers_nothing() const {
     int no_answer = 0;
     for (const auto end = std::chrono::steady_clock::now() + 60s; no_answer < 3 && std::chrono::steady_clock::now() < end;)
-      no_answer = probe(served_at(*worker) + "/livez") == 28 ? no_answer + 1 : 0;
+      no_answer = probe(telemetry_url(*worker) + "/livez") == 28 ? no_answer + 1 : 0;
     return no_answer == 3;
   }
 
@@ -198,14 +198,15 @@ struct StalledLoop : ::testing::Test {
 
 TEST_F(StalledLoop, C17_AnswersNoProbeAndGoesOnOrIsReplacedWithoutLoss) {
   ASSERT_TRUE(stage.wait_ready(*worker)) << worker->err();
-  EXPECT_EQ(probe(served_at(*worker) + "/livez"), 0);
+  EXPECT_EQ(probe(telemetry_url(*worker) + "/livez"), 0);
   Process first(stage.command(full_sync("jpm.jobs", "stalls-it")));
   EXPECT_TRUE(answers_nothing());
   ASSERT_FALSE(worker->wait(6s)) << "longer than a session in all: " << worker->err();
   go_on();
   EXPECT_EQ(first.wait(120s), 0) << first.err() << worker->err();
-  EXPECT_EQ(probe(served_at(*worker) + "/livez"), 0);
-  EXPECT_THAT(fetch(served_at(*worker) + "/metrics"), ::testing::ContainsRegex("stsync_loop_lag_seconds_sum ([6-9]|[1-9][0-9])"));
+  EXPECT_EQ(probe(telemetry_url(*worker) + "/livez"), 0);
+  EXPECT_THAT(fetch(telemetry_url(*worker) + "/metrics"),
+              ::testing::ContainsRegex("stsync_loop_lag_seconds_sum ([6-9]|[1-9][0-9])"));
 
   stall();
   Process second(stage.command(full_sync("crm.customers", "stalls-it-again")));

@@ -59,7 +59,7 @@ std::vector<std::string> dashboard_queries() {
 TEST(Dashboard, EveryQueryFindsDataInAPrometheusThatScrapesTheWorker) {
   Stage stage({.records = 1500, .rate = 20, .export_page = 100});
   const auto worker = stage.start_worker();
-  const auto url = served_at(*worker);
+  const auto url = telemetry_url(*worker);
   EXPECT_EQ(fetch(url + "/livez"), "ok\n");
   EXPECT_EQ(fetch(url + "/readyz"), "ok\n");
   const auto port = free_port();

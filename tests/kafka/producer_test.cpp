@@ -90,7 +90,7 @@ TEST_F(Transactions, WithNothingButAnOffsetAreCommitted) {
   EXPECT_EQ(report.outcome, Outcome::committed) << report.error.message();
 }
 
-TEST_F(Transactions, WhoseEndHadToBeSentTwiceAreInDoubt) {
+TEST_F(Transactions, A3_WhoseEndHadToBeSentTwiceAreInDoubt) {
   // The first copy may still be under way and would end the next transaction.
   for (const auto error : {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS}) {
     producer = make();
@@ -103,7 +103,7 @@ TEST_F(Transactions, WhoseEndHadToBeSentTwiceAreInDoubt) {
   }
 }
 
-TEST_F(Transactions, WhoseAbortHadToBeSentTwiceAreInDoubt) {
+TEST_F(Transactions, A3_WhoseAbortHadToBeSentTwiceAreInDoubt) {
   // The first copy may still be under way and would abort what the producer has written of the next transaction.
   for (const auto error : {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS}) {
     producer = make();
@@ -115,7 +115,7 @@ TEST_F(Transactions, WhoseAbortHadToBeSentTwiceAreInDoubt) {
   }
 }
 
-TEST_F(Transactions, FencedAtTheirEndAreFenced) {
+TEST_F(Transactions, A7_FencedAtTheirEndAreFenced) {
   for (const auto error : {RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH}) {
     producer = make();
     ASSERT_TRUE(producer->init(30s));
@@ -126,7 +126,7 @@ TEST_F(Transactions, FencedAtTheirEndAreFenced) {
   }
 }
 
-TEST_F(Transactions, OfAMemberThatLostThePartitionAreFenced) {
+TEST_F(Transactions, A10_OfAMemberThatLostThePartitionAreFenced) {
   for (const auto error :
        {RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID}) {
     producer = make();
@@ -135,6 +135,20 @@ TEST_F(Transactions, OfAMemberThatLostThePartitionAreFenced) {
     const auto report = producer->commit(batch({"a"}, 1), member);
     EXPECT_EQ(report.outcome, Outcome::fenced) << rd_kafka_err2name(error) << " " << report.error.message();
   }
+}
+
+TEST_F(Transactions, A11_WhoseSequenceTheBrokerDoesNotKnowAreNotCommittedAndASuccessorGoesOn) {
+  for (const auto error : {RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID}) {
+    const std::string name = rd_kafka_err2name(error);
+    broker.refuse(Broker::produce, {error});
+    const auto report = producer->commit(batch({name + " refused"}), member);
+    EXPECT_NE(report.outcome, Outcome::committed) << name;
+    EXPECT_NE(report.outcome, Outcome::fenced) << name << " " << report.error.message();
+    producer = make();
+    ASSERT_TRUE(producer->init(30s));
+    EXPECT_EQ(producer->commit(batch({name}), member).outcome, Outcome::committed);
+  }
+  EXPECT_THAT(keys(), ElementsAre("OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID"));
 }
 
 TEST_F(Transactions, WhoseOffsetIsRefusedAreAbortedAndTheNextOneWorks) {
@@ -146,7 +160,7 @@ TEST_F(Transactions, WhoseOffsetIsRefusedAreAbortedAndTheNextOneWorks) {
   EXPECT_EQ(next.outcome, Outcome::committed) << next.error.message();
 }
 
-TEST_F(Transactions, RepeatTheOffsetWhileTheCoordinatorLoads) {
+TEST_F(Transactions, A3_RepeatTheOffsetWhileTheCoordinatorLoads) {
   broker.refuse(Broker::txn_offset_commit,
                 {RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE});
   const auto report = producer->commit(batch({"a"}, 1), member);
@@ -236,7 +250,7 @@ class Records final : public MessageRun {
   std::string value_;
 };
 
-TEST_F(Transactions, LargerThanTheQueueWaitForTheBroker) {
+TEST_F(Transactions, A16_LargerThanTheQueueWaitForTheBroker) {
   TransactionalOptions options;
   options.transactional_id = "small";
   options.commands_topic = "st.commands";
@@ -294,7 +308,7 @@ TEST_F(Transactions, DoNotStartOnATopicThatMayNotBeUsed) {
   EXPECT_THAT(refused.error().message(), HasSubstr("secret"));
 }
 
-TEST(TransactionalProducer, IsFencedWhenASuccessorCameFirst) {
+TEST(TransactionalProducer, A7_IsFencedWhenASuccessorCameFirst) {
   Broker broker;
   broker.create("st.commands");
   auto producer = make_transactional_producer(broker.cluster(), {.transactional_id = "t", .commands_topic = "st.commands"}).value();

@@ -49,6 +49,13 @@ TEST_F(Control, BodiesCanBeCutOrGarbage) {
   const auto cut = send(api_request(1001, "jpm", "export/jobs"));
   ASSERT_FALSE(cut);
   EXPECT_EQ(cut.error().kind(), ErrorKind::network);
+  for (const auto* how : {R"({"reset":true})", R"({"reset":true,"cut_body":100})"}) {
+    fault(how);
+    const auto reset = send(api_request(1001, "jpm", "export/jobs"));
+    ASSERT_FALSE(reset);
+    EXPECT_THAT(reset.error().message(), HasSubstr("Connection reset by peer"));
+  }
+  EXPECT_EQ(plain_get("/__sim/fetches").body, "[]") << "a page that does not arrive";
   fault(R"({"garbage":true})");
   const auto garbage = get(1001, "jpm", "export/jobs");
   EXPECT_EQ(garbage.status, 200);
@@ -113,6 +120,7 @@ TEST_F(Control, PagesThatWereReadTwiceAreCounted) {
   EXPECT_THAT(fetches,
               HasSubstr(R"("resource":"jpm.jobs","requests":3,"distinct":2,"repeated":[{"page":")" + token + R"(","count":2}])"));
   EXPECT_THAT(fetches, HasSubstr(R"("resource":"marketing.campaigns","requests":2,"distinct":2,"repeated":[])"));
+  EXPECT_EQ(post("/__sim/fetches", R"({"clear":true})").body, "[]");
 }
 
 TEST_F(Control, TruthOverHttpIsTheTruth) {

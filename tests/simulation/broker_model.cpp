@@ -99,6 +99,7 @@ Code BrokerModel::commit_offset(const std::string& transactional_id, ProducerId 
   Transaction* t = nullptr;
   if (const auto code = authorise(transactional_id, who, now, t); code != Code::ok) return code;
   if (t->ending) return Code::concurrent;
+  if (group_.moves(now)) return Code::not_now;
   if (const auto code = group_.check(member); code != Code::ok) return code;
   open(*t, now);
   t->offsets[partition] = offset;

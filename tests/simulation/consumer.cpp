@@ -54,7 +54,7 @@ awaitable<void> SimConsumer::join_group(core::StopToken stop) {
   const auto joined = co_await port_.ask([&cluster = port_.cluster, who = who_, session = options_.session_timeout] {
     return cluster.broker.group().join(who, session, cluster.clock.now());
   });
-  if (joined) hear(asked);
+  if (joined && joined->code != Code::not_now) hear(asked);
   if (joined && joined->code == Code::fenced_instance) co_return fence();
   if (joined && joined->code == Code::unknown_member) who_.member.clear();
   if (joined && joined->code == Code::ok) {
@@ -70,7 +70,7 @@ awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
     const auto asked = now();
     const auto answer = co_await port_.ask(
         [&cluster = port_.cluster, who = who_] { return cluster.broker.group().sync(who, cluster.clock.now()); });
-    if (answer) hear(asked);
+    if (answer && answer->code != Code::not_now) hear(asked);
     if (answer && answer->code == Code::ok) {
       who_.generation = answer->generation;
       assigned_ = true;
@@ -89,9 +89,10 @@ awaitable<bool> SimConsumer::take_assignment(core::StopToken stop) {
 
 awaitable<std::optional<Code>> SimConsumer::heartbeat() {
   const auto asked = now();
-  const auto code = co_await port_.ask(
+  auto code = co_await port_.ask(
       [&cluster = port_.cluster, who = who_] { return cluster.broker.group().heartbeat(who, cluster.clock.now()); });
-  if (code) hear(asked);  // whatever it says: so it is measured
+  if (code == Code::not_now) code.reset();  // nobody who knows of us
+  if (code) hear(asked);                    // whatever it says: so it is measured
   co_return code;
 }
 

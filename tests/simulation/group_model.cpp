@@ -18,6 +18,7 @@ Code GroupModel::known(const Identity& who) const {
 }
 
 GroupModel::Joined GroupModel::join(const Identity& who, core::Duration session, TimePoint now) {
+  if (moves(now)) return {Code::not_now, {}};
   if (!who.member.empty()) {
     if (const auto code = known(who); code != Code::ok) return {code, {}};
     auto& m = members_.at(who.member);
@@ -44,6 +45,7 @@ GroupModel::Joined GroupModel::join(const Identity& who, core::Duration session,
 }
 
 GroupModel::Assignment GroupModel::sync(const Identity& who, TimePoint now) {
+  if (moves(now)) return {Code::not_now, -1, {}};
   if (const auto code = known(who); code != Code::ok) return {code, -1, {}};
   auto& m = members_.at(who.member);
   m.heard = now;
@@ -52,6 +54,7 @@ GroupModel::Assignment GroupModel::sync(const Identity& who, TimePoint now) {
 }
 
 Code GroupModel::heartbeat(const Identity& who, TimePoint now) {
+  if (moves(now)) return Code::not_now;
   if (const auto code = known(who); code != Code::ok) return code;
   members_.at(who.member).heard = now;
   if (who.generation != generation_) return Code::illegal_generation;
@@ -59,7 +62,7 @@ Code GroupModel::heartbeat(const Identity& who, TimePoint now) {
 }
 
 void GroupModel::leave(const Identity& who, TimePoint now) {
-  if (known(who) != Code::ok) return;
+  if (moves(now) || known(who) != Code::ok) return;
   by_instance_.erase(members_.at(who.member).instance);
   members_.erase(who.member);
   rebalance(now);
@@ -79,9 +82,10 @@ std::optional<std::string> GroupModel::owner(std::int32_t partition) const {
 }
 
 void GroupModel::tick(TimePoint now) {
+  if (moves(now)) return;
   const auto expired = [&](const Member& m) {
     const bool slow = preparing_ && !m.joined && now - since_ >= kRebalanceTimeout;
-    return slow || now - m.heard > m.session;
+    return slow || now - std::max(m.heard, moving_until_) > m.session;
   };
   bool gone = false;
   for (auto it = members_.begin(); it != members_.end();) {

@@ -31,8 +31,8 @@ class GroupModel {
     std::vector<std::int32_t> partitions;
   };
 
-  /// An empty `who.member` is given a new one. unknown_member, fenced_instance. A static member that comes back takes its place
-  /// and its partitions over; any other join begins a rebalance.
+  /// An empty `who.member` is given a new one. Here and below not_now: the group moves. unknown_member, fenced_instance. A static
+  /// member that comes back takes its place and its partitions over; any other join begins a rebalance.
   Joined join(const Identity& who, core::Duration session, core::TimePoint now);
   /// What a member that has joined waits for. rebalance: not yet; unknown_member, fenced_instance.
   Assignment sync(const Identity& who, core::TimePoint now);
@@ -41,6 +41,9 @@ class GroupModel {
   void leave(const Identity& who, core::TimePoint now);
   /// Whether this member may commit offsets.
   Code check(const Identity& who) const;
+  /// Another broker takes the group over: until then there is no answer, and members count as heard of at its end.
+  void move_until(core::TimePoint end) { moving_until_ = end; }
+  bool moves(core::TimePoint now) const noexcept { return now < moving_until_; }
   /// Ends sessions that ran out, and rebalances that have waited long enough.
   void tick(core::TimePoint now);
 
@@ -73,6 +76,7 @@ class GroupModel {
   int next_member_ = 0;
   bool preparing_ = false;
   core::TimePoint since_{};
+  core::TimePoint moving_until_{};
 };
 
 }  // namespace stsync::simulation

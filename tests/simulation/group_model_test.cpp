@@ -64,6 +64,23 @@ TEST_F(Group, WhoIsNotHeardOfIsOut) {
   EXPECT_EQ(take(b), (Partitions{0, 1, 2, 3}));
 }
 
+TEST_F(Group, WhileItMovesNobodyIsAnsweredAndNobodyIsOut) {
+  auto a = join({});
+  take(a);
+  group.move_until(now + 60s);
+  now += 59s;
+  group.tick(now);
+  EXPECT_EQ(group.heartbeat(a, now), Code::not_now);
+  EXPECT_EQ(group.sync(a, now).code, Code::not_now);
+  EXPECT_EQ(group.join({}, 45s, now).code, Code::not_now);
+  now += 40s;
+  group.tick(now);
+  EXPECT_EQ(group.heartbeat(a, now), Code::ok) << "its session begins anew with the move";
+  now += 46s;
+  group.tick(now);
+  EXPECT_EQ(group.heartbeat(a, now), Code::unknown_member);
+}
+
 TEST_F(Group, WhoLeavesIsOutAtOnce) {
   auto a = join({});
   take(a);

@@ -47,6 +47,7 @@ class Network {
       : clock_(world), rng_(rng), flights_(loop, world) {}
 
   Trouble trouble;
+  std::size_t unreachable = 0;  ///< requests that found nobody
 
   /// Sends a request that is `carry_out` at the broker, and waits for what that returns. Nothing: no answer within `timeout`, or a
   /// connection that broke. `own`: the clock of the sender.
@@ -57,6 +58,7 @@ class Network {
     using R = std::invoke_result_t<F&>;
     if (link->dead) co_return std::nullopt;
     if (away(*link)) {
+      ++unreachable;
       co_await own.sleep_for(std::chrono::milliseconds(50));
       co_return std::nullopt;
     }

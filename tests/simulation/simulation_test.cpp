@@ -80,11 +80,11 @@ struct Planted : ::testing::Test {
 };
 
 TEST_F(Planted, AnOffsetOutsideOfItsTransaction) { EXPECT_TRUE(found({.offset_outside = true}, 60)); }
-TEST_F(Planted, AJournalReadToItsStableEndBeforeThePredecessorIsFenced) { EXPECT_TRUE(found({.journal_to_stable = true}, 60)); }
-TEST_F(Planted, ACommitInDoubtThatIsDoneAgain) { EXPECT_TRUE(found({.repeat_in_doubt = true}, 60)); }
-TEST_F(Planted, ACommitThatIsBelievedAlthoughItWasSentTwice) { EXPECT_TRUE(found({.trust_late_commit = true}, 60)); }
-TEST_F(Planted, ACallWithoutALease) { EXPECT_TRUE(found({.forget_lease = true}, 60, " calls for tenant ")); }
-TEST_F(Planted, AnAbortThatIsBelievedAlthoughItWasSentTwice) { EXPECT_TRUE(found({.trust_late_abort = true}, 60)); }
+TEST_F(Planted, A18_AJournalReadToItsStableEndBeforeThePredecessorIsFenced) { EXPECT_TRUE(found({.journal_to_stable = true}, 60)); }
+TEST_F(Planted, A5_ACommitInDoubtThatIsDoneAgain) { EXPECT_TRUE(found({.repeat_in_doubt = true}, 60)); }
+TEST_F(Planted, A6_ACommitThatIsBelievedAlthoughItWasSentTwice) { EXPECT_TRUE(found({.trust_late_commit = true}, 60)); }
+TEST_F(Planted, A8_ACallWithoutALease) { EXPECT_TRUE(found({.forget_lease = true}, 60, " calls for tenant ")); }
+TEST_F(Planted, A6_AnAbortThatIsBelievedAlthoughItWasSentTwice) { EXPECT_TRUE(found({.trust_late_abort = true}, 60)); }
 
 }  // namespace
 }  // namespace stsync::simulation

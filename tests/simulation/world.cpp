@@ -73,6 +73,8 @@ World::World(const Scenario& scenario)
   fill_vendor();
   vendor_.on_call = [this](const Link& link, std::int64_t tenant) { return check_call(link, tenant); };
   slots_.resize(static_cast<std::size_t>(s_.workers));
+  cluster_.network.trouble = s_.trouble;
+  marking_ = s_.marking;
   clock_.run_for(1h);  // a clock at zero would stand for "just heard of"
 }
 
@@ -146,6 +148,7 @@ Report World::play() {
   tasks_.spawn("broker", broker_time());
   while (clock_.now() - start < s_.length) {
     keep_workers_up();
+    keep_to_script(clock_.now() - start);
     something_happens();
     clock_.run_for(between(50ms, 5s));
   }
@@ -211,6 +214,7 @@ void World::finish() {
   report_.records = checker.records();
   report_.transactions = cluster_.batches.size();
   report_.calls = vendor_.calls;
+  report_.unreachable = cluster_.network.unreachable;
   for (const auto& [number, batch] : cluster_.batches) {
     report_.doubts += batch.told == kafka::Outcome::doubt ? 1 : 0;
     report_.aborts += batch.told == kafka::Outcome::aborted ? 1 : 0;

@@ -30,6 +30,8 @@ class World {
 
   // What happens (world_events.cpp).
   void something_happens();
+  void keep_to_script(core::Duration since_start);
+  void happen(const Happening& happening);
   void disturb_worker();
   void control_in_trouble();
   void disturb_broker();
@@ -80,6 +82,7 @@ class World {
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin
   core::TaskGroup tasks_;
+  std::size_t happened_ = 0;  ///< of the script
   core::Duration marking_{};  ///< the longest time until the marks of a transaction are written
   bool over_ = false;
   Report report_;

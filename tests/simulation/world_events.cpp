@@ -41,6 +41,43 @@ void World::something_happens() {
   if (s_.vendor && chance(0.08)) disturb_vendor();
 }
 
+void World::keep_to_script(core::Duration since_start) {
+  while (happened_ < s_.script.size() && s_.script[happened_].at <= since_start) happen(s_.script[happened_++]);
+}
+
+/// Workers have their turn one after the other.
+void World::happen(const Happening& happening) {
+  using What = Happening::What;
+  const auto until = clock_.now() + happening.lasts;
+  auto& slot = slots_[happened_ % slots_.size()];
+  const bool works = slot.worker && !slot.worker->stopping() && !slot.worker->frozen();
+  switch (happening.what) {
+    case What::broker_away:
+      cluster_.network.trouble.away_until = until;
+      return;
+    case What::coordinator_moves:
+      cluster_.broker.moving_until = until;
+      return;
+    case What::group_moves:
+      cluster_.broker.group().move_until(until);
+      return;
+    case What::worker_killed:
+      if (!works) return;
+      ++report_.kills;
+      slot.worker->kill();
+      replace(slot, happening.lasts);
+      return;
+    case What::worker_frozen:
+      if (!works) return;
+      ++report_.freezes;
+      slot.worker->freeze();
+      slot.thaw_at = until;
+      return;
+    case What::worker_stopped:
+      if (works) slot.worker->stop();
+  }
+}
+
 void World::replace(Slot& slot, core::Duration pause) {
   gone_.push_back(std::move(slot.worker));
   slot.start_at = clock_.now() + pause;
@@ -100,7 +137,7 @@ void World::kill(Slot& slot) {
 
 void World::disturb_broker() {
   auto& t = cluster_.network.trouble;
-  switch (rng_.between(0, 10)) {
+  switch (rng_.between(0, 11)) {
     case 0:
       t.lost = rng_.unit() * 0.1;
       break;
@@ -131,6 +168,9 @@ void World::disturb_broker() {
       break;
     case 9:
       cluster_.broker.moving_until = clock_.now() + between(100ms, chance(0.2) ? 70s : 5s);
+      break;
+    case 10:
+      cluster_.broker.group().move_until(clock_.now() + between(100ms, chance(0.2) ? 70s : 5s));
       break;
     default:
       t.away_until = clock_.now() + between(500ms, chance(0.3) ? 150s : 15s);
@@ -180,6 +220,7 @@ void World::keep_workers_up() {
 void World::calm_down() {
   cluster_.network.trouble = {};
   cluster_.broker.moving_until = {};
+  cluster_.broker.group().move_until({});
   marking_ = {};
   vendor_.habits = {};
   for (auto& slot : slots_)

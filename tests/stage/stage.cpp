@@ -143,7 +143,9 @@ Finished Stage::stsync(std::vector<std::string> args, std::chrono::milliseconds 
 
 std::unique_ptr<Process> Stage::start_worker(std::vector<std::string> sets, bool wait, int lanes) const {
   if (kafka_proxy_) sets.insert(sets.begin(), "kafka.bootstrap_servers=" + kafka_proxy_->address());
-  auto worker = std::make_unique<Process>(command({"worker"}, sets));
+  auto line = command({"worker"}, sets);
+  if (!options_.worker.empty()) line.front() = options_.worker;
+  auto worker = std::make_unique<Process>(std::move(line));
   if (wait && !wait_ready(*worker, lanes)) throw std::runtime_error("the worker does not start: " + worker->err());
   return worker;
 }
@@ -229,7 +231,7 @@ std::string fetch(const std::string& url_text, const std::string& ca_file, const
   return body;
 }
 
-std::string served_at(const Process& worker) {
+std::string telemetry_url(const Process& worker) {
   const std::string mark = "\"telemetry\":\"";
   const auto log = worker.err();
   const auto at = log.find(mark);
@@ -269,7 +271,12 @@ Checked check_records(const std::vector<kafka::Message>& messages) {
     before = seq;
     const auto first = source->find('/');
     const auto tenant = source->substr(first + 1, source->find('/', first + 1) - first - 1);
-    out.tallies[tenant + " " + source->substr(source->rfind('/') + 1)].add(m.key.value_or(""), m.value.value_or(""));
+    const auto of = tenant + " " + source->substr(source->rfind('/') + 1);
+    out.tallies[of].add(m.key.value_or(""), m.value.value_or(""));
+    auto& its = out.jobs[job];
+    its.of = of;
+    its.tally.add(m.key.value_or(""), m.value.value_or(""));
+    its.last_ms = std::max(its.last_ms, m.timestamp_ms);
     ++out.records;
   }
   for (const auto& [job, seqs] : sequences)

@@ -26,13 +26,14 @@ struct StageOptions {
   bool kafka_proxy = false;         ///< workers reach Kafka through kafka_proxy(); the stage and its commands directly
   bool kafka_auth = false;          ///< the broker has a listener with TLS and passwords, too: sasl_sets()
   std::string kafka_settings{};     ///< further lines of the broker's configuration
+  std::string worker{};             ///< another program in the place of stsync's worker
 };
 
 /// One request, blocking; the body of a 200. Throws what went wrong.
 std::string fetch(const std::string& url, const std::string& ca_file = {}, const std::string& post = {});
 
-/// Where a worker that has started serves its metrics and probes.
-std::string served_at(const Process& worker);
+/// Where a worker that has started serves its metrics, /livez and /readyz.
+std::string telemetry_url(const Process& worker);
 
 /// A folder with a real Kafka, the simulator and a configuration for both: everything an end-to-end test plays on. All of it goes
 /// away with the stage.
@@ -100,7 +101,13 @@ inline constexpr const char* kBulk =
 /// What records say of themselves: each job's sequence whole and ascending in each partition, and the contents by tenant and
 /// resource ("1001 jpm.jobs").
 struct Checked {
+  struct Job {
+    std::string of;  ///< tenant and resource
+    app::Tally tally;
+    std::int64_t last_ms = 0;  ///< the latest record was handed to Kafka
+  };
   std::map<std::string, app::Tally> tallies;
+  std::map<std::string, Job> jobs;  ///< by id
   std::vector<std::string> problems;
   std::size_t records = 0;
 };

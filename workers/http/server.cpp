@@ -238,7 +238,13 @@ class Session {
       first = {};
       done += step;
     } while (done < size);
+    if (response.reset) reset_when_closed();
     co_return keep_alive_;
+  }
+
+  void reset_when_closed() {
+    error_code ignored;
+    seat_.transport().socket().set_option(asio::socket_base::linger(true, 0), ignored);
   }
 
   asio::awaitable<bool> write_oddly(ServerResponse response) {

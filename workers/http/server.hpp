@@ -33,6 +33,7 @@ struct ServerResponse {
   std::optional<std::size_t> cut_after{};  ///< only this many bytes of the body are sent
   bool raw = false;                        ///< the body is the whole answer, status line and all, word for word
   core::Duration drip{};                   ///< one byte of the answer in each of these
+  bool reset = false;                      ///< by a reset, with cut_after
 };
 
 /// Runs on the loop; several at a time, one per connection. It ends by itself: stop() does not interrupt it.

@@ -118,6 +118,7 @@ std::optional<ServerResponse> from_cache(const Call& call) {
 }
 
 void count_fetch(const Call& call, const std::string& page) {
+  if (call.fault != nullptr && call.fault->spoils()) return;
   auto& pages = call.world.fetches[{call.store().tenant(), call.endpoint.resource->name}];
   if (pages.size() < kMaxFetchKeys || pages.contains(page)) ++pages[page];
 }

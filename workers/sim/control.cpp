@@ -240,6 +240,12 @@ ServerResponse refresh(World& world, const Fields& fields) {
   return Json().begin_object().end_object().answer();
 }
 
+ServerResponse forget_fetches(World& world, const Fields& fields) {
+  if (text_of(fields, "clear") != "true") return bad_request("'clear' is true");
+  world.fetches.clear();
+  return fetches(world);
+}
+
 ServerResponse layout(World& world, const Fields& fields) {
   for (auto* tenant : world.find_tenants(natural(fields, "tenant", 0).value_or(-1))) tenant->reports.swapped = true;
   return Json().begin_object().end_object().answer();
@@ -302,11 +308,12 @@ asio::awaitable<ServerResponse> answer_control(World& world, ServerRequest reque
   }
   if (is("GET", request.path) && request.path.starts_with("/__sim/storage/")) co_return storage(request);
   using Change = ServerResponse (*)(World&, const Fields&);
-  static constexpr std::array<std::pair<std::string_view, Change>, 6> changes{{{"/__sim/faults", set_fault},
+  static constexpr std::array<std::pair<std::string_view, Change>, 7> changes{{{"/__sim/faults", set_fault},
                                                                                {"/__sim/touch", touch},
                                                                                {"/__sim/churn", churn_some},
                                                                                {"/__sim/access", access},
                                                                                {"/__sim/refresh", refresh},
+                                                                               {"/__sim/fetches", forget_fetches},
                                                                                {"/__sim/layout", layout}}};
   for (const auto& [path, change] : changes) {
     if (!is("POST", path)) continue;

@@ -33,8 +33,8 @@ core::Result<void> set_field(Fault& fault, const std::string& name, const std::s
     if (value != "object" && value != "apim" && value != "html" && value != "empty")
       return fail(ErrorKind::bad_data, "'body' is object, apim, html or empty");
     fault.body = value;
-  } else if (name == "garbage" || name == "repeat_token") {
-    (name == "garbage" ? fault.garbage : fault.repeat_token) = value == "true";
+  } else if (name == "garbage" || name == "repeat_token" || name == "reset") {
+    (name == "garbage" ? fault.garbage : name == "reset" ? fault.reset : fault.repeat_token) = value == "true";
   } else if (name == "text" || name == "raw") {
     (name == "text" ? fault.text.emplace() : fault.raw) = value;
   } else if (name == "mangle") {

@@ -22,12 +22,16 @@ struct Fault {
   std::optional<std::string> text;  ///< the body of that answer, or of a 200, word for word
   std::string retry_after;          ///< header of that answer
   std::optional<std::size_t> cut_body;
+  bool reset = false;     ///< cut_body (or nothing of the body), and a reset behind it
   std::string raw;        ///< the bytes of the whole answer; the connection is closed behind them
   core::Duration drip{};  ///< one byte in each of these
   bool garbage = false;
   bool repeat_token = false;  ///< export feeds: hasMore with the token of the request
   std::string mangle;         ///< what becomes of a good answer: see mangle.hpp
   std::uint64_t met = 0;      ///< calls that it was meant for
+
+  /// The data that it hits does not arrive.
+  bool spoils() const noexcept { return cut_body || reset || garbage || text || !raw.empty(); }
 };
 
 /// The faults at work, in the order they were set. Loop thread only.

@@ -163,7 +163,8 @@ class Service {
       response.body = "<!DOCTYPE html><p>\x01 not what you asked for {\"data\":[";
     }
     if (fault->text && fault->status == 0) response.body = *fault->text;
-    if (fault->cut_body) response.cut_after = fault->cut_body;
+    if (fault->cut_body || fault->reset) response.cut_after = fault->cut_body.value_or(0);
+    response.reset = fault->reset;
     if (!fault->raw.empty()) response.body = fault->raw;
     response.raw = !fault->raw.empty();
     response.drip = fault->drip;

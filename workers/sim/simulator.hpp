@@ -59,7 +59,7 @@ struct Truth {
 ///                        report_runs_held}],
 ///                        resources: {name: calls}}
 ///   GET  /__sim/fetches  [{tenant, resource, requests, distinct, repeated: [{page, count}]}]: pages answered with data; a page is
-///                        an export's `from`, a list's window, ids and page number
+///                        an export's `from`, a list's window, ids and page number; POST {"clear":true} counts anew
 ///   GET  /__sim/faults   faults still at work
 ///   POST /__sim/faults   a Fault (faults.hpp) as an object with delay_ms and drip_ms, or an array of them; {"clear":true}; or
 ///                        {"oversize_record":bytes, tenant, resource}, which lets one row grow (default: the first tenant's
