@@ -105,10 +105,10 @@ void kill_again_and_again(std::uint64_t seed) {
               static_cast<long long>(refetched));
 }
 
-TEST(Delivery, KilledTwentyTimesNothingLostOrDoubled) { kill_again_and_again(20261123); }
+TEST(Delivery, C1_to_C8_KilledTwentyTimesNothingLostOrDoubled) { kill_again_and_again(20261123); }
 
 class Kills : public ::testing::TestWithParam<std::uint64_t> {};
-TEST_P(Kills, AtOtherMomentsNothingLostOrDoubled) { kill_again_and_again(GetParam()); }
+TEST_P(Kills, C1_to_C8_AtOtherMomentsNothingLostOrDoubled) { kill_again_and_again(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Long, Kills, ::testing::Values(1, 2, 3, 4, 5));
 
 }  // namespace

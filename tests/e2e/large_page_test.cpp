@@ -82,6 +82,29 @@ void publish_one_page(std::size_t megabytes, bool tls_and_gzip, long most_mib) {
   expect_jobs_once(stage);
 }
 
+/// 48 pages of 4 MB, of three tenants and sixteen resources, all asked for at once.
+TEST(LargePage, C12_DozensAtOnceStayWithinTheMemoryThatTheyMayTake) {
+  Stage stage({.tenants = {1001, 1002, 1003},
+               .records = 64,
+               .export_page = 100'000,
+               .record_bytes = kRecord,
+               .tls_and_gzip = false,
+               .sets = {"worker.max_memory=128MiB"}});
+  const auto worker = stage.start_worker();
+  std::vector<std::unique_ptr<Process>> followers;
+  for (const auto* tenant : {"1001", "1002", "1003"})
+    followers.push_back(
+        std::make_unique<Process>(stage.command({"sync", "--tenant", tenant, "--resource", kBulk, "--mode", "full", "--wait"})));
+  for (const auto& f : followers) EXPECT_EQ(f->wait(240s), 0) << f->err();
+  const auto peak = status_kib(*worker, "VmHWM");
+  std::printf("48 pages of 4 MB, 128 MiB for them: peak memory %ld MiB\n", peak >> 10);
+  EXPECT_GT(peak, 0);
+  if (kMemoryIsOurs) EXPECT_LT(peak >> 10, 128);  // without the limit it is more than 200
+  const auto checked = check_records(stage.read(stage.record_topics()));
+  EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
+  EXPECT_EQ(checked.records, 3U * 16 * 64);
+}
+
 /// The simulator's jobs come in one page of 40 MB, everything else in small ones.
 StageOptions one_large_record() { return {.records = 200, .tls_and_gzip = false}; }
 void grow(const Stage& stage) { stage.control("/__sim/faults", R"({"oversize_record":40000000})"); }
@@ -99,10 +122,10 @@ void expect_nothing_of_jobs(const Stage& stage, Process& worker) {
   EXPECT_EQ(open_spools(worker), 0);
 }
 
-TEST(LargePage, OfAHundredMegabytesIsPublishedWholeInLittleMemory) { publish_one_page(100, false, 128); }
-TEST(LargePage, OfAHundredMegabytesOnceInflatedIsPublishedWholeInLittleMemory) { publish_one_page(100, true, 128); }
+TEST(LargePage, C12_OfAHundredMegabytesIsPublishedWholeInLittleMemory) { publish_one_page(100, false, 128); }
+TEST(LargePage, C12_OfAHundredMegabytesOnceInflatedIsPublishedWholeInLittleMemory) { publish_one_page(100, true, 128); }
 
-TEST(LargePage, ThatTheDiskHasNoRoomForFailsItsJobAndNothingElse) {
+TEST(LargePage, C14_ThatTheDiskHasNoRoomForFailsItsJobAndNothingElse) {
   Stage stage(one_large_record());
   grow(stage);
   std::vector<std::string> command{"sh", "-c", "ulimit -f 40000; exec \"$@\"", "worker"};  // 20 MB a file
@@ -116,7 +139,7 @@ TEST(LargePage, ThatTheDiskHasNoRoomForFailsItsJobAndNothingElse) {
   expect_others_go_on(stage);
 }
 
-TEST(LargePage, WithoutAFolderForItFailsItsJobAndNothingElse) {
+TEST(LargePage, C14_WithoutAFolderForItFailsItsJobAndNothingElse) {
   Stage stage(one_large_record());
   grow(stage);
   const auto folder = stage.folder() / "spool";
@@ -144,7 +167,7 @@ TEST(LargePage, AboveTheLimitFailsItsJobAndNothingElse) {
   expect_others_go_on(stage);
 }
 
-TEST(LargePage, KilledInTheMiddleNothingIsLostOrDoubled) {
+TEST(LargePage, C1_to_C8_KilledInTheMiddleNothingIsLostOrDoubled) {
   Stage stage(one_page(100, true));
   auto worker = stage.start_worker();
   Process follower(stage.command(sync_jobs()));
@@ -165,7 +188,7 @@ TEST(LargePage, KilledInTheMiddleNothingIsLostOrDoubled) {
 }
 
 class HugePage : public ::testing::TestWithParam<bool> {};
-TEST_P(HugePage, OfNineHundredMegabytesIsPublishedWholeInLittleMemory) { publish_one_page(900, GetParam(), 256); }
+TEST_P(HugePage, C12_OfNineHundredMegabytesIsPublishedWholeInLittleMemory) { publish_one_page(900, GetParam(), 256); }
 INSTANTIATE_TEST_SUITE_P(Long, HugePage, ::testing::Bool(),
                          [](const auto& test) { return std::string(test.param ? "HttpsAndGzip" : "Http"); });
 

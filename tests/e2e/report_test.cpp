@@ -145,7 +145,7 @@ TEST(Report, FailsWithWhatTheVendorSays) {
   EXPECT_EQ(r.stage->stsync({"sync", "--report", "a/1", "--param", "From"}).code, 2);
 }
 
-TEST(Report, EveryRowOnceWhenTheWorkerIsKilledInTheMiddle) {
+TEST(Report, C4_EveryRowOnceWhenTheWorkerIsKilledInTheMiddle) {
   Reports r(200, 25);
   Process follower(r.stage->command(r.command(r.names.front())));
   ASSERT_TRUE(follower.wait_for_text("sent, waiting", 30s)) << follower.err();

@@ -10,14 +10,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Shutdown, IdleEndsCleanly) {
+TEST(Shutdown, C10_IdleEndsCleanly) {
   Stage stage({});
   auto worker = stage.start_worker();
   worker->signal(SIGTERM);
   EXPECT_EQ(worker->wait(30s), 0) << worker->err();
 }
 
-TEST(Shutdown, InMidPageEndsCleanlyAndLosesNothing) {
+TEST(Shutdown, C10_InMidPageEndsCleanlyAndLosesNothing) {
   Stage stage({.records = 3000, .rate = 20, .export_page = 100});
   auto worker = stage.start_worker();
   Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
@@ -43,7 +43,7 @@ TEST(Shutdown, AnInterruptedFollowerLeavesItsJobGoing) {
   EXPECT_TRUE(worker->wait_for_text("job_completed", 60s)) << worker->err();
 }
 
-TEST(Shutdown, WithTheBrokerGoneEndsWithinTheDrainTimeout) {
+TEST(Shutdown, C10_WithTheBrokerGoneEndsWithinTheDrainTimeout) {
   Stage stage({.records = 3000, .rate = 20, .export_page = 100});
   auto worker = stage.start_worker({"worker.drain_timeout=10s"});
   Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
@@ -51,6 +51,49 @@ TEST(Shutdown, WithTheBrokerGoneEndsWithinTheDrainTimeout) {
   stage.stop_broker();
   worker->signal(SIGTERM);
   EXPECT_EQ(worker->wait(12s), 0) << worker->err();
+}
+
+TEST(Shutdown, C10_AtAnyMomentOfItsStartEndsCleanly) {
+  Stage stage({.partitions = 1});
+  int clean = 0;
+  for (const auto pause : {30ms, 60ms, 120ms, 250ms, 500ms, 1000ms, 2000ms}) {
+    const auto worker = stage.start_worker({}, false);
+    EXPECT_FALSE(worker->wait(pause)) << worker->err();
+    worker->signal(SIGTERM);
+    const auto code = worker->wait(30s);
+    ASSERT_TRUE(code) << worker->err();
+    // Before it listens for signals it has begun nothing.
+    const bool too_early = code == 128 + SIGTERM && worker->err().find("worker_started") == std::string::npos;
+    EXPECT_TRUE(code == 0 || too_early) << *code << worker->err();
+    clean += code == 0;
+  }
+  EXPECT_GE(clean, 3);
+}
+
+TEST(Shutdown, C11_EverySignalHasItsMeaning) {
+  Stage stage({.records = 1000, .rate = 20, .export_page = 50, .partitions = 1});
+  for (const int ends_it : {SIGINT, SIGHUP}) {
+    const auto worker = stage.start_worker();
+    worker->signal(SIGPIPE);
+    worker->signal(SIGPIPE);
+    worker->signal(ends_it);
+    EXPECT_EQ(worker->wait(30s), 0) << worker->err();
+    EXPECT_NE(worker->err().find("partitions_revoked"), std::string::npos) << "it drained: " << worker->err();
+  }
+  auto worker = stage.start_worker();
+  Process follower(stage.command({"sync", "--resource", "jpm.jobs", "--mode", "full", "--wait"}));
+  ASSERT_TRUE(follower.wait_for_text("progress", 60s)) << follower.err();
+  stage.stop_broker();  // it has something to wait for
+  worker->signal(SIGTERM);
+  EXPECT_FALSE(worker->wait(1s)) << worker->err();
+  worker->signal(SIGTERM);
+  EXPECT_EQ(worker->wait(5s), 130) << "the second one does not wait: " << worker->err();
+  stage.start_broker();
+  worker = stage.start_worker();
+  EXPECT_EQ(follower.wait(120s), 0) << follower.err() << worker->err();
+  const auto checked = check_records(stage.read({"st.jpm.jobs"}));
+  EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
+  EXPECT_TRUE(compare_with_truth(checked, stage.control("/__sim/truth?resource=jpm.jobs")).empty());
 }
 
 TEST(Shutdown, A7_ATwinWithTheSameIdentityTakesOver) {

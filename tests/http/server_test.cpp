@@ -1,4 +1,6 @@
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <boost/asio/read.hpp>
 
 #include "fixture.hpp"
 
@@ -103,6 +105,25 @@ TEST_F(ServerTest, ConnectionsAboveTheLimitAreClosed) {
   const auto c = client();
   EXPECT_TRUE(get(loop, *c, origin_of(*s)));  // stays in the pool
   EXPECT_EQ(send(*s, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"), "");
+}
+
+TEST_F(ServerTest, C13_WithoutFilesForMoreConnectionsItWaitsAndDoesNotSpin) {
+  const auto s = server(by_path);
+  asio::ip::tcp::socket peer(loop);
+  peer.connect({asio::ip::address_v4::loopback(), s->port()});  // the system's part of it
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto none = rlimit{3, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto steps = loop.run_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_LT(steps, 50u) << "it would be thousands";
+  asio::write(peer, asio::buffer(std::string_view("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")));
+  std::string out(4096, '\0');
+  std::size_t size = 0;
+  asio::async_read(peer, asio::buffer(out), [&size](const auto&, std::size_t n) { size = n; });
+  while (size == 0 && loop.run_one_for(std::chrono::seconds(10)) > 0) continue;
+  EXPECT_THAT(out, StartsWith("HTTP/1.1 200")) << "the connection waited for it";
 }
 
 struct Gate {

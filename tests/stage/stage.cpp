@@ -234,8 +234,9 @@ std::string fetch(const std::string& url_text, const std::string& ca_file, const
 std::string telemetry_url(const Process& worker) {
   const std::string mark = "\"telemetry\":\"";
   const auto log = worker.err();
-  const auto at = log.find(mark) + mark.size();
-  return log.substr(at, log.find('"', at) - at);
+  const auto at = log.find(mark);
+  if (at == std::string::npos) throw std::runtime_error("the worker has not started: " + log);
+  return log.substr(at + mark.size(), log.find('"', at + mark.size()) - at - mark.size());
 }
 
 std::string Stage::control(const std::string& path, const std::string& post) const {

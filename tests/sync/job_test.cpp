@@ -41,7 +41,7 @@ TEST(Job, PublishesAFeedAndMovesTheCursorWithItsEnd) {
   EXPECT_EQ(w.statuses().back(), "completed");
 }
 
-TEST(Job, SurvivesCrashesAtAnyMoment) {
+TEST(Job, C1_to_C8_SurvivesCrashesAtAnyMoment) {
   for (std::uint64_t seed = 0; seed < stsync::test::seeds(100); ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
@@ -529,7 +529,7 @@ TEST(Job, ThoseThatWaitForMemoryDoNotKeepThatOfTheirCommittedPages) {
   EXPECT_EQ(w.of("st.jpm.jobs").size(), 100u);
 }
 
-TEST(Job, ADiskWithoutRoomFailsItAndNothingMoves) {
+TEST(Job, C14_ADiskWithoutRoomFailsItAndNothingMoves) {
   World w;
   w.feed.answer = [](const std::string&) -> core::Result<std::string> { return core::fail(ErrorKind::spool_full, "no room"); };
   Life life(w);

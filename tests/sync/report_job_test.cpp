@@ -236,7 +236,7 @@ TEST(ReportJob, TellsOfChangedColumnsInANote) {
   EXPECT_THAT(notes, ::testing::ElementsAre(HasSubstr("its columns changed while it was read, all of it is read again")));
 }
 
-TEST(ReportJob, SurvivesCrashesAtAnyMoment) {
+TEST(ReportJob, C1_to_C8_SurvivesCrashesAtAnyMoment) {
   for (std::uint64_t seed = 0; seed < stsync::test::seeds(60); ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);

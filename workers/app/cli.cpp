@@ -3,6 +3,9 @@
 
 #include <cstdio>
 #include <exception>
+#include <system_error>
+
+#include <boost/system/system_error.hpp>
 
 #include "app/commands.hpp"
 
@@ -252,12 +255,22 @@ int run(int argc, char** argv) {
   return exit;
 }
 
+/// No more threads, or files: not ours to mend, and it may pass.
+int starved(const std::exception& e) {
+  std::fprintf(stderr, "stsync: the system does not give what is needed to run: %s\n", e.what());
+  return Exit::unavailable;
+}
+
 }  // namespace
 }  // namespace stsync::app
 
 int main(int argc, char** argv) {
   try {
     return stsync::app::run(argc, argv);
+  } catch (const std::system_error& e) {
+    return stsync::app::starved(e);
+  } catch (const boost::system::system_error& e) {
+    return stsync::app::starved(e);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "stsync: bug: %s\n", e.what());
     return stsync::app::Exit::internal;

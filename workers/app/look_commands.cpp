@@ -20,6 +20,8 @@ int run_check(const ConfigOptions& options) {
     return Exit::bad_config;
   }
   if (const auto limit = kafka::known_limit(*cluster); !limit.empty()) std::fprintf(stderr, "warning: %s\n", limit.c_str());
+  if (const auto files = raise_open_files(config); !files || !files->empty())
+    std::fprintf(stderr, "warning: %s\n", files ? files->c_str() : files.error().message().c_str());
   for (const auto& app : config.apps) complain(servicetitan::quota_text(config, app));
   std::size_t tenants = 0;
   for (const auto& app : config.apps) tenants += app.tenants.size();

@@ -8,11 +8,13 @@
 #include <tuple>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include "config/yaml.hpp"
+#include "sync/open_files.hpp"
 #include "sync/record_topics.hpp"
 #include "telemetry/log.hpp"
 
@@ -103,6 +105,19 @@ std::optional<Setup> load_setup(const ConfigOptions& options) {
   return Setup{std::move(loaded.config), std::move(catalogue.catalogue)};
 }
 
+core::Result<std::string> raise_open_files(const config::Config& config) {
+  const auto needed = sync::files_needed(config);
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::string();
+  if (limit.rlim_cur < needed.all && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, needed.all);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 && ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::string();
+  }
+  auto told = sync::short_of_files(limit.rlim_cur, needed);
+  if (limit.rlim_cur < needed.least) return core::fail(core::ErrorKind::bad_config, std::move(told));
+  return told;
+}
+
 core::Result<std::pair<std::string, std::int64_t>> choose_tenant(const config::Config& config, const std::string& app,
                                                                  std::int64_t tenant) {
   const auto bad = [](std::string text) { return core::fail(core::ErrorKind::bad_data, std::move(text)); };
@@ -146,6 +161,7 @@ int run_loop(const std::function<asio::awaitable<int>(asio::io_context&, core::C
   const auto clock = core::make_system_clock(loop.get_executor());
   core::StopSource stop;
   asio::signal_set signals(loop, SIGINT, SIGTERM);
+  if (std::signal(SIGHUP, SIG_IGN) != SIG_IGN) signals.add(SIGHUP);  // a terminal that is closed; under nohup it is ignored
   std::function<void()> wait = [&] {
     signals.async_wait([&](const boost::system::error_code& ec, int) {
       if (ec) return;

@@ -13,8 +13,9 @@ using core::Result;
 
 class Real final : public sync::Surroundings {
  public:
-  Real(boost::asio::any_io_executor loop, core::Clock& clock, const config::Config& config, std::string client_id)
-      : loop_(std::move(loop)), clock_(clock), config_(config), client_id_(std::move(client_id)) {}
+  Real(boost::asio::any_io_executor loop, core::Clock& clock, const config::Config& config, std::string client_id,
+       core::CrashNoteFile* crash_notes)
+      : loop_(std::move(loop)), clock_(clock), config_(config), client_id_(std::move(client_id)), crash_notes_(crash_notes) {}
 
   boost::asio::awaitable<Result<std::map<std::string, kafka::TopicInfo>>> describe(std::vector<std::string> topics,
                                                                                    std::vector<std::string> config_names,
@@ -42,6 +43,7 @@ class Real final : public sync::Surroundings {
   }
   boost::asio::any_io_executor helpers() override { return helpers_.executor(); }
   boost::asio::any_io_executor large_helpers() override { return large_helpers_.executor(); }
+  core::CrashNoteFile* crash_notes() override { return crash_notes_; }
 
  private:
   Result<const kafka::Cluster*> cluster() {
@@ -57,6 +59,7 @@ class Real final : public sync::Surroundings {
   core::Clock& clock_;
   const config::Config& config_;
   const std::string client_id_;
+  core::CrashNoteFile* const crash_notes_;
   std::optional<kafka::Cluster> cluster_;
   core::ThreadPool helpers_{"helper", 1};
   core::ThreadPool large_helpers_{"helper-large", 1};
@@ -66,8 +69,9 @@ class Real final : public sync::Surroundings {
 }  // namespace
 
 std::unique_ptr<sync::Surroundings> make_surroundings(boost::asio::any_io_executor loop, core::Clock& clock,
-                                                      const config::Config& config, std::string client_id) {
-  return std::make_unique<Real>(std::move(loop), clock, config, std::move(client_id));
+                                                      const config::Config& config, std::string client_id,
+                                                      core::CrashNoteFile* crash_notes) {
+  return std::make_unique<Real>(std::move(loop), clock, config, std::move(client_id), crash_notes);
 }
 
 }  // namespace stsync::app

@@ -7,6 +7,8 @@
 
 #include "app/setup.hpp"
 #include "app/surroundings.hpp"
+#include "core/at_work.hpp"
+#include "core/text.hpp"
 #include "sync/worker.hpp"
 #include "telemetry/log.hpp"
 
@@ -43,6 +45,20 @@ bool supported(const config::Config& config) {
   return ok;
 }
 
+core::WallTime wall_now() { return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+
+/// From here on a crash is noted, for the lives to come; what earlier ones noted is told.
+void take_crash_notes(const core::CrashNoteFile& file) {
+  if (file.problem()) telemetry::log(telemetry::Level::warn, "crashes_not_noted", file.problem()->message());
+  for (const auto& note : file.notes().all())
+    telemetry::log(telemetry::Level::warn, "crashed_before", "an earlier life of this worker crashed at this",
+                   {{"at", note.what},
+                    {"whose", note.detail},
+                    {"signal", note.signal},
+                    {"time", core::format_utc(core::WallTime(std::chrono::seconds(note.seconds)))}});
+  if (!file.problem()) core::note_crashes(file.path());
+}
+
 }  // namespace
 
 int run_worker(const ConfigOptions& options) {
@@ -50,17 +66,25 @@ int run_worker(const ConfigOptions& options) {
   if (!setup) return Exit::bad_config;
   const auto& config = setup->config;
   if (!supported(config)) return Exit::bad_config;
+  const auto files = raise_open_files(config);
+  if (!files) {
+    complain(files.error().message());
+    return exit_code(files.error());
+  }
   const auto instance = instance_id(config);
   if (!instance) {
     complain(instance.error().message());
     return exit_code(instance.error());
   }
   telemetry::log_start(config.telemetry.log_format, config.telemetry.log_level);
+  if (!files->empty()) telemetry::log(telemetry::Level::warn, "open_files", *files);
   telemetry::Metrics metrics(config.telemetry.tenant_label);
+  core::CrashNoteFile crash_notes(core::CrashNoteFile::path_of(config.worker.spool_dir, config.kafka.group, *instance), wall_now());
+  take_crash_notes(crash_notes);
   auto rng = core::Rng::from_system();
   const auto code = run_loop(
       [&](boost::asio::io_context& loop, core::Clock& clock, core::StopToken stop) -> boost::asio::awaitable<int> {
-        const auto surroundings = make_surroundings(loop.get_executor(), clock, config, sync::client_id(*instance));
+        const auto surroundings = make_surroundings(loop.get_executor(), clock, config, sync::client_id(*instance), &crash_notes);
         sync::Worker worker(loop.get_executor(), clock, rng, *surroundings, config, setup->catalogue, metrics, *instance);
         const auto result = co_await worker.run(stop);
         if (result) co_return static_cast<int>(Exit::ok);

@@ -118,7 +118,8 @@ Table<Worker> worker_table() {
   t.size("page_buffer", &Worker::page_buffer, kMiB / 16, 1024 * kMiB, "A body larger than this goes through a file.");
   t.size("max_body", &Worker::max_body, kMiB, 4 * 1024 * kMiB, "A larger body, as sent or inflated, is an error (too_large).");
   t.path("spool_dir", &Worker::spool_dir,
-         "Directory on a disk for those files: as much room for each as the body takes as sent and inflated. Full: spool_full.");
+         "Directory on a disk for those files: as much room for each as the body takes as sent and inflated. Full: spool_full. "
+         "Notes of what crashed the worker stand there too.");
   t.duration("settle", &Worker::settle, 0s, 24h, "A window of a list ends this long before now, so that late writes are inside.");
   t.duration("dedupe_keep", &Worker::dedupe_keep, 1min, 30 * 24h, "How long the id of a finished command is remembered.");
   t.duration("drain_timeout", &Worker::drain_timeout, 1s, 10min, "Time to end orderly after SIGTERM.");

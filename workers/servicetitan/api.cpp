@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "codec/gzip.hpp"
+#include "core/at_work.hpp"
 #include "core/text.hpp"
 #include "servicetitan/page_sizer.hpp"
 #include "servicetitan/storage.hpp"
@@ -154,7 +155,7 @@ boost::asio::awaitable<Result<FetchedPage>> Api::attempt(tokens::Account account
     response = co_await download(account, request, std::move(*response), stop);
   if (!response)
     co_return core::fail(with_advice(as_file(request, std::move(response.error())), *request.resource, *request.endpoint));
-  auto page = co_await read(sharer(account, observer.work()), request, std::move(*response));
+  auto page = co_await read(sharer(account, observer.work()), request, std::move(*response), observer.at_work());
   if (!page) co_return core::fail(as_file(request, std::move(page.error())));
   co_return page;
 }
@@ -285,7 +286,8 @@ std::optional<core::Error> Api::refusal(const tokens::Account& account, const Re
   return error;
 }
 
-boost::asio::awaitable<Result<FetchedPage>> Api::read(limits::Sharer who, const Request& request, http::Response response) {
+boost::asio::awaitable<Result<FetchedPage>> Api::read(limits::Sharer who, const Request& request, http::Response response,
+                                                      std::string at_work) {
   if (request.turn && (response.status == kGivenBack || request.method == "DELETE"))
     co_return FetchedPage{std::make_shared<const core::Body>(), {}, kGivenBack};
   const auto status = response.status;
@@ -300,17 +302,22 @@ boost::asio::awaitable<Result<FetchedPage>> Api::read(limits::Sharer who, const 
   const bool small = response.body.size() < kInlineBody && http::find_header(response.headers, "Content-Encoding") == nullptr;
   std::optional<Result<FetchedPage>> page;
   if (small) {
+    const core::AtWork mark(at_work);
     page = read_page(response, fields, limits);
   } else if (!response.spooled) {
     const auto cost = std::max(1.0, static_cast<double>(response.body.size()) / kTurnBytes);
     const auto turn = co_await helper_turns_.enter(who, 1, cost, {});
-    auto job = [&response, fields = fields, limits] { return read_page(response, fields, limits); };
+    auto job = [&response, fields = fields, limits, &at_work] {
+      const core::AtWork mark(at_work);
+      return read_page(response, fields, limits);
+    };
     page = co_await core::run_on(p_.helpers, std::move(job));
   }
   if (page && *page) (*page)->status = status;
   if (page) co_return std::move(*page);
   const auto turn = co_await large_turns_.enter(who, 1, 1, {});
-  auto job = [response = std::move(response), fields = fields, limits, spool = &p_.spool]() mutable {
+  auto job = [response = std::move(response), fields = fields, limits, spool = &p_.spool, &at_work]() mutable {
+    const core::AtWork mark(at_work);
     return read_large_page(std::move(response), fields, limits, *spool);
   };
   co_return co_await core::run_on(p_.large_helpers, std::move(job));

@@ -57,7 +57,8 @@ class Api final : public PageSource {
   boost::asio::awaitable<core::Result<http::Response>> download(tokens::Account account, const Request& wanted,
                                                                 http::Response redirect, core::StopToken stop);
   http::ExchangeLimits exchange_limits(const Request& request) const;
-  boost::asio::awaitable<core::Result<FetchedPage>> read(limits::Sharer who, const Request& request, http::Response response);
+  boost::asio::awaitable<core::Result<FetchedPage>> read(limits::Sharer who, const Request& request, http::Response response,
+                                                         std::string at_work);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   boost::asio::awaitable<bool> wait_to_retry(tokens::Account account, core::Duration d, core::StopToken stop);
   core::Result<http::Request> make_request(const tokens::Account& account, const Request& request) const;

@@ -42,6 +42,8 @@ class CallObserver {
   virtual bool may_call() = 0;
   /// How soon somebody wants the job's pages.
   virtual limits::WorkClass work() const = 0;
+  /// Who is to blame should an answer crash the process: core::AtWork.
+  virtual std::string at_work() const { return {}; }
 };
 
 /// Where a job's pages come from. Loop thread only.

@@ -8,8 +8,10 @@
 #include <fmt/format.h>
 
 #include "codec/wire.hpp"
+#include "core/at_work.hpp"
 #include "core/text.hpp"
 #include "sync/names.hpp"
+#include "sync/poison.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -137,7 +139,11 @@ boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
 void Lane::Incarnation::take(const kafka::Message& m) {
   IntakeContext intake{ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions};
   intake.runs = [this](const std::string& key) { return running.contains(key); };
-  const auto decision = decide(m, intake);
+  intake.known = [](const v1::Command& command) { core::AtWork::add(crash_detail(command)); };
+  const auto name = crash_name(m);
+  const core::AtWork at_work(name);
+  const auto crash = ctx.poison(name);
+  const auto decision = crash ? Decision(poison_command(*crash)) : decide(m, intake);
   const Answering to{topics(), m, wall()};
   const auto say = [this](const char* outcome, Contribution c) {
     ctx.metrics.command(outcome);
@@ -151,7 +157,9 @@ void Lane::Incarnation::take(const kafka::Message& m) {
   const auto& r = std::get<Reject>(decision);
   ctx.metrics.dead_letter(r.code);
   telemetry::log(Level::warn, "command_rejected", r.message, {{"code", r.code}, {"partition", m.partition}, {"offset", m.offset}});
-  say("rejected", answer(r, to));
+  auto c = answer(r, to);
+  if (crash) c.on_committed = ctx.forgets(name);
+  say("rejected", std::move(c));
 }
 
 // --- jobs -------------------------------------------------------------------------------------------------------------------
@@ -166,6 +174,7 @@ void Lane::Incarnation::start_jobs() {
   std::sort(ready.begin(), ready.end());
   for (const auto& [rank, order, place] : ready) {
     const auto key = *place;
+    if (set_aside(key)) continue;  // one that crashed us before its acceptance was committed
     const auto& state = *memory.job(key);
     if (overdue(state, wall())) {
       expire(key);

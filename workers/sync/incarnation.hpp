@@ -56,7 +56,9 @@ struct Lane::Incarnation final : TransactionRunner {
   boost::asio::awaitable<void> run_job(std::string key);
   void do_what_is_left();
   void expire(const std::string& key);
-  void change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why = {});
+  void change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why = {},
+              std::function<void()> on_committed = {});
+  bool set_aside(const std::string& key);
 
   boost::asio::awaitable<void> housekeeping();
   void sample_usage();

@@ -1,10 +1,13 @@
 // What commands and time do to a lane's jobs, besides starting them.
 #include <utility>
 
+#include "core/at_work.hpp"
 #include "core/text.hpp"
 #include "sync/incarnation.hpp"
 #include "sync/names.hpp"
+#include "sync/poison.hpp"
 #include "sync/status.hpp"
+#include "telemetry/log.hpp"
 
 namespace stsync::sync {
 
@@ -78,7 +81,9 @@ std::optional<Refusal> Lane::Incarnation::control_cursor(const v1::Command& comm
 }
 
 /// What happens to a job that nobody works on, or to a command that was merged. What was asked of it has happened with that.
-void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why) {
+void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type type, const std::optional<v1::Failure>& why,
+                               std::function<void()> on_committed) {
+  const core::AtWork at_work(key);
   auto state = *memory.job(key);
   const auto phase = after(state.phase(), type);
   core::check(phase.has_value(), "a job changes along the table of its life");
@@ -91,7 +96,19 @@ void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type typ
   if (why) *event.mutable_failure() = *why;
   c.messages.push_back(status_message(topics().status, event));
   c.urgent = true;
+  c.on_committed = std::move(on_committed);
   committer.submit(std::move(c));
+}
+
+/// Whether it is a job that crashed the worker again and again: nobody works on it any more.
+bool Lane::Incarnation::set_aside(const std::string& key) {
+  const auto crash = ctx.poison(key);
+  if (!crash) return false;
+  const auto why = poison_job(*crash);
+  telemetry::log(telemetry::Level::error, "job_failed", why.message(),
+                 {{"job", memory.job(key)->command().id()}, {"code", why.code()}});
+  change(key, v1::StatusEvent::failed, why, ctx.forgets(key));
+  return true;
 }
 
 /// A job whose time is over. One that runs ends by itself.
@@ -107,6 +124,8 @@ void Lane::Incarnation::expire(const std::string& key) {
 void Lane::Incarnation::do_what_is_left() {
   const auto open = memory.open_jobs();
   for (const auto& key : open) {
+    if (set_aside(key)) continue;
+    const core::AtWork at_work(key);
     const auto& job = *memory.job(key);
     const auto asked = memory.asked(key);
     const auto event = left_to_do({job.phase(), asked, false, !memory.followers(key).empty()});

@@ -214,6 +214,7 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
   v1::Command command;
   if (auto bad = read(message, command)) return *bad;
   if (auto bad = check_address(command, context.config)) return *bad;
+  context.known(command);
   const auto key = tenant_key(command.app(), command.tenant());
   const auto partition = kafka::partition_for(key, context.partitions);
   if (message.key != key || partition != context.partition) {

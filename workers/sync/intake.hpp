@@ -56,6 +56,8 @@ struct IntakeContext {
   std::size_t waiting_of_tenant_limit = 1000;
   /// Whether somebody works on the job behind a journal key, also where the journal still says that it waits.
   std::function<bool(const std::string& key)> runs = [](const std::string&) { return false; };
+  /// Told as soon as it is known whose command it is, for the case that the rest crashes.
+  std::function<void(const v1::Command&)> known = [](const v1::Command&) {};
 };
 
 inline constexpr std::size_t kMaxCommandBytes = 256u << 10;

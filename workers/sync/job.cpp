@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "config/units.hpp"
+#include "core/at_work.hpp"
 #include "servicetitan/classify.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
@@ -43,9 +44,12 @@ RecordOrigin make_origin(const JobContext& context, const servicetitan::Resource
   auto prefix = record_key_prefix(config, context.catalogue, resource, account.tenant);
   if (command.sync().mode() == v1::report) prefix += report_name(command.sync().report()) + ":";
   const auto& environment = config.find_tenant(account.app, account.tenant)->environment;
-  return {records_topic(config.kafka.topics, resource, environment), std::move(prefix),
-          fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name), command.id(),
-          config.cloudevents ? "com.servicetitan." + resource.name : ""};
+  return {records_topic(config.kafka.topics, resource, environment),
+          std::move(prefix),
+          fmt::format("{}/{}/{}/{}", account.app, account.tenant, environment, resource.name),
+          command.id(),
+          config.cloudevents ? "com.servicetitan." + resource.name : "",
+          job_journal_key(account.app, account.tenant, command.id())};
 }
 
 /// The most bytes of a file that its topic takes as a record.
@@ -152,6 +156,7 @@ std::optional<Error> Job::make_redactor() {
 
 /// A job that never made a call gets its crawl from the mode and the stream's cursor; any other goes on from its own state.
 std::optional<Error> Job::begin() {
+  const core::AtWork mark(key_);
   if (resource_ == nullptr) return Error(ErrorKind::unknown_resource, fmt::format("there is no resource '{}' any more", name_));
   if (auto error = make_redactor()) return error;
   const bool waiting = state_.phase() == v1::JobState::waiting;
@@ -239,7 +244,7 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     if (!page && request.turn && co_await asks_again(request, page.error(), attempts)) continue;
     if (!page && ends_job(request, page.error())) co_return co_await after_pages(page.error());
     if (close_window_earlier()) continue;
-    auto step = page ? crawl_->on_page(page->view()) : crawl_->on_refusal(page.error());
+    auto step = look_at(page);
     if (!page && !step) co_return co_await after_pages(step.error());
     if (!page) page = FetchedPage{std::make_shared<const core::Body>(), {}};
     page->body->forget();
@@ -265,6 +270,11 @@ boost::asio::awaitable<std::optional<Error>> Job::crawl_pages() {
     submit_page(*page, *step, std::move(memory), std::move(*turn));
     if (step->done) co_return co_await wait_for_room(0);
   }
+}
+
+core::Result<servicetitan::Step> Job::look_at(const core::Result<FetchedPage>& page) {
+  const core::AtWork mark(key_);
+  return page ? crawl_->on_page(page->view()) : crawl_->on_refusal(page.error());
 }
 
 servicetitan::PageSizer& Job::sizer_of(const servicetitan::Endpoint& endpoint) {

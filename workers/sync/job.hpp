@@ -86,6 +86,7 @@ class Job final : public servicetitan::CallObserver {
   void retrying(const core::Error& why, core::Duration wait) override;
   bool may_call() override { return context_.may_call(); }
   limits::WorkClass work() const override { return work_of(state_.command().sync()); }
+  std::string at_work() const override { return key_; }
 
  private:
   struct Uncommitted {
@@ -115,6 +116,7 @@ class Job final : public servicetitan::CallObserver {
   boost::asio::awaitable<std::optional<core::Error>> after_pages(core::Error why);
   boost::asio::awaitable<bool> wait(core::Duration d, core::StopToken stop);
   boost::asio::awaitable<core::Result<limits::FairGate::Turn>> commit_turn(const servicetitan::FetchedPage& page);
+  core::Result<servicetitan::Step> look_at(const core::Result<servicetitan::FetchedPage>& page);
   std::optional<core::Error> too_many_dead_letters(const servicetitan::FetchedPage& page, const servicetitan::Step& step);
   void submit_page(const servicetitan::FetchedPage& page, const servicetitan::Step& step, core::Reservation memory,
                    limits::FairGate::Turn turn);

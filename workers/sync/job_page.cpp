@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/at_work.hpp"
 #include "sync/control.hpp"
 #include "sync/dead_letter.hpp"
 #include "sync/job.hpp"
@@ -58,6 +59,7 @@ std::optional<Error> Job::too_many_dead_letters(const FetchedPage& page, const S
 }
 
 void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservation memory, limits::FairGate::Turn turn) {
+  const core::AtWork mark(key_);
   Contribution c;
   c.turn.emplace(std::move(turn));
   c.memory = std::move(memory);

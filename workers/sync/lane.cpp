@@ -1,7 +1,10 @@
 #include "sync/lane.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/text.hpp"
 #include "sync/incarnation.hpp"
@@ -23,6 +26,14 @@ constexpr core::Duration kRetryInit = 1s;
 }  // namespace
 
 bool LaneContext::leased() const { return clock.now() - consumer.last_heartbeat() < config.kafka.session_timeout / 2; }
+
+std::optional<core::CrashNote> LaneContext::poison(std::string_view what) const {
+  return crash_notes == nullptr ? std::nullopt : crash_notes->notes().repeated(what);
+}
+
+std::function<void()> LaneContext::forgets(std::string what) const {
+  return [notes = crash_notes, what = std::move(what)] { notes->forget(what); };
+}
 
 Lane::Lane(LaneContext context, std::int32_t partition) : context_(std::move(context)), partition_(partition) {}
 Lane::~Lane() = default;
@@ -104,11 +115,16 @@ boost::asio::awaitable<Result<Restored>> restore(kafka::LaneClient& kafka, const
 
 boost::asio::awaitable<Result<void>> Lane::live_once() {
   const auto& config = context_.config.kafka;
-  const auto kafka = context_.consumer.lane_client(
-      {.transactional_id = transactional_id(config.group, partition_),
-       .commands_topic = config.topics.commands,
-       .partition = partition_,
-       .partition_counts = {{config.topics.commands, config.partitions}, {config.topics.journal, config.partitions}}});
+  std::unique_ptr<kafka::LaneClient> kafka;
+  try {
+    kafka = context_.consumer.lane_client(
+        {.transactional_id = transactional_id(config.group, partition_),
+         .commands_topic = config.topics.commands,
+         .partition = partition_,
+         .partition_counts = {{config.topics.commands, config.partitions}, {config.topics.journal, config.partitions}}});
+  } catch (const std::exception& e) {  // the system has no thread for it now
+    co_return core::fail(ErrorKind::broker, fmt::format("no client for the partition: {}", e.what()));
+  }
   auto result = co_await live_with(*kafka);
   co_await kafka->close();
   co_return result;

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "core/crash_notes.hpp"
 #include "core/task_group.hpp"
 #include "kafka/consumer.hpp"
 #include "servicetitan/api.hpp"
@@ -31,6 +32,12 @@ struct LaneContext {
   std::function<int()> busy_lanes;
   core::ByteBudget& page_memory;
   std::function<void(const core::Error&)> refuse;  ///< the worker must end: the cluster is not what the configuration says
+  core::CrashNoteFile* crash_notes = nullptr;      ///< of earlier lives of the worker; none: nothing is known of them
+
+  /// The newest note of what crashed the worker twice.
+  std::optional<core::CrashNote> poison(std::string_view what) const;
+  /// What was set aside is settled.
+  std::function<void()> forgets(std::string what) const;
 
   /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
   bool leased() const;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/at_work.hpp"
 #include "sync/dead_letter.hpp"
 
 namespace stsync::sync {
@@ -13,6 +14,7 @@ RecordRun::RecordRun(RecordOrigin origin, std::int64_t first_seq, PageRows page)
     : origin_(std::move(origin)), first_seq_(first_seq), page_(std::move(page)) {}
 
 void RecordRun::write(kafka::MessageSink& sink) const {
+  const core::AtWork mark(origin_.job_key);
   std::string key = origin_.key_prefix;
   std::string job = origin_.job + ":";
   const auto job_prefix = job.size();
@@ -44,6 +46,7 @@ DeadLetterRun::DeadLetterRun(std::string dlq, RecordOrigin origin, std::size_t l
     : dlq_(std::move(dlq)), origin_(std::move(origin)), limit_(limit), page_(std::move(page)) {}
 
 void DeadLetterRun::write(kafka::MessageSink& sink) const {
+  const core::AtWork mark(origin_.job_key);
   std::vector<std::pair<std::string_view, std::string_view>> headers;
   const auto body = page_.body->view();
   core::Passage passage(*page_.body);

@@ -21,6 +21,7 @@ struct RecordOrigin {
   std::string source;      ///< st-source: app/tenant/environment/resource
   std::string job;
   std::string ce_type{};  ///< CloudEvents type; empty: no ce_ headers
+  std::string job_key{};  ///< in the journal
 };
 
 /// Records of one page. Its body may be in a file, so they are gone through in their order.

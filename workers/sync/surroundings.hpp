@@ -9,6 +9,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "config/config.hpp"
+#include "core/crash_notes.hpp"
 #include "core/error.hpp"
 #include "http/client.hpp"
 #include "http/server.hpp"
@@ -31,6 +32,8 @@ class Surroundings {
   /// For what would hold up the loop; `large_helpers` for bodies that take long.
   virtual boost::asio::any_io_executor helpers() = 0;
   virtual boost::asio::any_io_executor large_helpers() = 0;
+  /// What earlier lives of this worker crashed at; nothing where that is not noted.
+  virtual core::CrashNoteFile* crash_notes() { return nullptr; }
 };
 
 }  // namespace stsync::sync

@@ -222,7 +222,7 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));
                     },
-                    page_memory_, [this](const core::Error& e) { error(e, true); }},
+                    page_memory_, [this](const core::Error& e) { error(e, true); }, surroundings_.crash_notes()},
         p);
     lane_tasks_->spawn(fmt::format("lane {}", p), lanes_[p]->run());
   }
@@ -284,6 +284,7 @@ void Worker::update_metrics() {
   for (const auto& app : config_.apps) metrics_.utilisation(app.name, limiter_.utilisation(app.name));
   metrics_.jobs(phases);
   metrics_.lanes(static_cast<int>(lanes_.size()));
+  metrics_.log_lines_dropped(telemetry::log_lines_dropped());
 }
 
 /// How late the loop is: a loop that stalls delays every pace it keeps.

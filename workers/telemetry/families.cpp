@@ -88,6 +88,7 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
     {"stsync_rebalances_total", Sort::counter, {}, 1, "Times that partitions were assigned or revoked."},
     {"stsync_kafka_errors_total", Sort::counter, {"reason"}, kFew, "Errors that the Kafka client reported."},
     {"stsync_loop_lag_seconds", Sort::histogram, {}, 1, "How late the event loop served its heartbeat.", kLagSeconds},
+    {"stsync_log_lines_dropped_total", Sort::counter, {}, 1, "Log lines that were dropped because nobody reads stderr."},
     {"stsync_build_info", Sort::gauge, {"version"}, 1, "Always 1; the label names the version."},
 }};
 

@@ -57,6 +57,7 @@ enum class Family : std::size_t {
   rebalances,
   kafka_errors,
   loop_lag,
+  log_lines_dropped,
   build_info,
   count
 };

@@ -83,6 +83,11 @@ class Writer {
     wake_.notify_one();
   }
 
+  std::uint64_t dropped() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(untold_, 0);
+  }
+
   /// Whether an event may be logged now; `left_out`: how many were not since the last time.
   bool admit(std::string_view event, std::chrono::seconds every, std::uint64_t& left_out) {
     const std::lock_guard lock(mutex_);
@@ -114,6 +119,7 @@ class Writer {
       bytes_ -= lines_.front().size();
       lines_.pop_front();
       ++dropped_;
+      ++untold_;
     }
   }
 
@@ -170,7 +176,8 @@ class Writer {
   std::condition_variable wake_;
   std::deque<std::string> lines_;
   std::size_t bytes_ = 0;
-  std::uint64_t dropped_ = 0;
+  std::uint64_t dropped_ = 0;  ///< since the log said so
+  std::uint64_t untold_ = 0;   ///< since somebody asked
   std::map<std::string, Rare, std::less<>> rare_;
   LogFormat format_ = LogFormat::text;
   Level least_ = Level::info;
@@ -193,6 +200,8 @@ void log_start(std::string_view format, std::string_view level) {
 }
 
 void log_shutdown() { writer().stop(); }
+
+std::uint64_t log_lines_dropped() { return writer().dropped(); }
 
 void log(Level level, std::string_view event, std::string_view message, std::initializer_list<Field> fields) {
   writer().log(level, event, message, {fields.begin(), fields.size()});

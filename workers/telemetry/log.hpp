@@ -27,6 +27,8 @@ struct Field {
 /// log_shutdown(), lines are dropped except errors, which go to stderr as text.
 void log_start(std::string_view format, std::string_view level);
 void log_shutdown();
+/// Lines that were dropped since it was last asked. Any thread.
+std::uint64_t log_lines_dropped();
 
 /// `event`: a fixed snake_case name. Never a secret or a body. Any thread.
 void log(Level level, std::string_view event, std::string_view message, std::initializer_list<Field> fields = {});

@@ -96,6 +96,7 @@ struct Metrics::Impl {
     for (const auto f : {Family::commit_duration, Family::loop_lag}) histogram(f, {});
     counter(Family::rebalances, {});
     counter(Family::commands_expired, {});
+    counter(Family::log_lines_dropped, {});
     gauge(Family::lanes, {});
     gauge(Family::build_info, {STSYNC_VERSION}).Set(1);
   }
@@ -198,6 +199,9 @@ void Metrics::lag_remove(int partition) {
 void Metrics::lanes(int count) { impl_->gauge(Family::lanes, {}).Set(count); }
 void Metrics::rebalance() { impl_->counter(Family::rebalances, {}).Increment(); }
 void Metrics::kafka_error(std::string_view reason) { impl_->counter(Family::kafka_errors, {reason}).Increment(); }
+void Metrics::log_lines_dropped(std::uint64_t count) {
+  impl_->counter(Family::log_lines_dropped, {}).Increment(static_cast<double>(count));
+}
 void Metrics::loop_lag(double seconds) { impl_->histogram(Family::loop_lag, {}).Observe(seconds); }
 
 std::string Metrics::render() const { return prometheus::TextSerializer().Serialize(impl_->registry.Collect()); }

@@ -41,6 +41,7 @@ class Metrics {
   void rebalance();
   void kafka_error(std::string_view reason);
   void loop_lag(double seconds);  ///< how late the loop served its heartbeat
+  void log_lines_dropped(std::uint64_t count);
 
   /// Prometheus text exposition, version 0.0.4.
   std::string render() const;
