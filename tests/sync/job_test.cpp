@@ -14,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using core::ErrorKind;
+using kafka::Outcome;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -214,7 +215,7 @@ TEST(Job, WaitsForCredentialsThatWork) {
   expect_every_row_once(w);
 }
 
-TEST(Job, CancelledInMidPageItPublishesNothingMore) {
+TEST(Job, E5_CancelledInMidPageItPublishesNothingMore) {
   World w;
   Life life(w);
   auto& job = life.start(sync_command());
@@ -249,7 +250,51 @@ TEST(Job, PausedAndResumedItLosesAndRepeatsNothing) {
   expect_every_row_once(w);
 }
 
-TEST(Job, OnceCancelledItStaysCancelled) {
+TEST(Job, E5_CancelledWhileAPageIsBeingCommittedItPublishesThatAndNothingMore) {
+  for (const bool commits : {true, false}) {
+    World w;
+    Life life(w);
+    auto& job = life.start(sync_command());
+    bool cancelled = false;
+    life.answer = [&](const kafka::Batch& batch) {
+      if (cancelled || batch.runs.empty()) return FakeRunner::ok();
+      cancelled = true;
+      job.cancel();
+      return commits ? FakeRunner::ok() : FakeRunner::failed(Outcome::aborted, ErrorKind::broker);  // then once more
+    };
+    ASSERT_TRUE(life.run(1min));
+    EXPECT_EQ(*life.end, JobEnd::cancelled);
+    EXPECT_EQ(w.of("st.jpm.jobs").size() % 10, 0u) << "whole pages";
+    EXPECT_THAT(w.of("st.jpm.jobs").size(), ::testing::AllOf(::testing::Ge(10u), ::testing::Le(20u)));
+    EXPECT_EQ(w.statuses().back(), "cancelled");
+    EXPECT_EQ(w.memory().job(kJob)->counts().records(), static_cast<std::int64_t>(w.of("st.jpm.jobs").size()));
+    EXPECT_FALSE(w.log.empty());
+    EXPECT_EQ(w.log.back().topic, "st.journal");
+  }
+}
+
+TEST(Job, ItsIdsAreInTheJournalAsTheyWereInTheCommand) {
+  World w;
+  auto command = sync_command(v1::ids);
+  for (int i = 0; i < 3; ++i) command.mutable_sync()->add_ids(std::to_string(100 + i));
+  std::vector<std::string> asked;
+  w.feed.takes = 10s;
+  w.feed.any = [&](const servicetitan::Request& r) -> core::Result<servicetitan::FetchedPage> {
+    for (const auto& [name, value] : r.query)
+      if (name == "ids") asked.push_back(value);
+    return core::fail(ErrorKind::forbidden, "no scope");
+  };
+  Life life(w);
+  pack_ids(*command.mutable_sync());
+  life.start(command);
+  ASSERT_TRUE(life.run());
+  EXPECT_THAT(asked, ElementsAre("100,101,102"));
+  v1::JobState first;
+  ASSERT_TRUE(first.ParseFromString(w.of("st.journal").front().value.value()));
+  EXPECT_THAT(first.command().sync().ids(), ElementsAre("100", "101", "102"));
+}
+
+TEST(Job, E5_OnceCancelledItStaysCancelled) {
   World w;
   Life life(w);
   auto& job = life.start(sync_command());

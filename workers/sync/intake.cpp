@@ -4,6 +4,7 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <google/protobuf/message.h>
 
 #include "codec/wire.hpp"
 #include "core/text.hpp"
@@ -33,6 +34,21 @@ Reject reject(const v1::Command& command, std::string code, std::string message)
   return {command, std::move(code), std::move(message)};
 }
 
+/// Also in the messages that it holds.
+bool has_unknown_fields(const google::protobuf::Message& m) {
+  const auto* reflection = m.GetReflection();
+  if (!reflection->GetUnknownFields(m).empty()) return true;
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection->ListFields(m, &fields);
+  return std::any_of(fields.begin(), fields.end(), [&](const auto* field) {
+    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) return false;
+    if (!field->is_repeated()) return has_unknown_fields(reflection->GetMessage(m, field));
+    for (int i = 0; i < reflection->FieldSize(m, field); ++i)
+      if (has_unknown_fields(reflection->GetRepeatedMessage(m, field, i))) return true;
+    return false;
+  });
+}
+
 std::optional<Reject> read(const kafka::Message& m, v1::Command& command) {
   if (!m.value || m.value->empty()) return Reject{std::nullopt, "empty", "the message has no value"};
   if (const auto size = size_of(m); size > kMaxCommandBytes)
@@ -40,7 +56,7 @@ std::optional<Reject> read(const kafka::Message& m, v1::Command& command) {
   const auto* type = m.header("content-type");
   if (type != nullptr && *type == "application/protobuf") {
     if (!command.ParseFromString(*m.value)) return Reject{std::nullopt, "bad_command", "not a stsync.v1.Command"};
-    if (!command.GetReflection()->GetUnknownFields(command).empty()) return Reject{command, "bad_command", "an unknown field"};
+    if (has_unknown_fields(command)) return Reject{command, "bad_command", "an unknown field"};
     return std::nullopt;
   }
   if (auto ok = codec::from_json(*m.value, command); !ok) return Reject{std::nullopt, "bad_command", ok.error().message()};
@@ -58,9 +74,18 @@ std::optional<Reject> check_address(const v1::Command& c, const config::Config& 
   return std::nullopt;
 }
 
+/// "7/12" has two; a path may end with any of them.
+bool has_dot_part(std::string_view id) {
+  for (std::size_t begin = 0, end = 0; begin <= id.size(); begin = end + 1) {
+    end = std::min(id.find('/', begin), id.size());
+    if (const auto part = id.substr(begin, end - begin); part == "." || part == "..") return true;
+  }
+  return false;
+}
+
 /// Ids end up in paths and lists: no id may be read as something else there.
 bool valid_record_id(std::string_view id) {
-  return !id.empty() && id.size() <= kMaxIdBytes && id != "." && id != ".." &&
+  return !id.empty() && id.size() <= kMaxIdBytes && !has_dot_part(id) &&
          std::all_of(id.begin(), id.end(),
                      [](unsigned char ch) { return ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' && ch != '\\'; });
 }
@@ -100,8 +125,16 @@ std::optional<Reject> check_report(const v1::Command& c) {
   return std::nullopt;
 }
 
+/// What JSON cannot say either.
+bool valid_time(const google::protobuf::Timestamp& t) {
+  constexpr std::int64_t kYear1 = -62'135'596'800, kYear10000 = 253'402'300'800;  // seconds
+  return t.seconds() >= kYear1 && t.seconds() < kYear10000 && t.nanos() >= 0 && t.nanos() < 1'000'000'000;
+}
+
 std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
   const auto& s = c.sync();
+  for (const auto* time : {&s.from(), &s.to(), &s.start_by(), &s.deadline()})
+    if (!valid_time(*time)) return reject(c, "bad_command", "a time that is not within the years 1 to 9999");
   const auto* resource = catalogue.find(s.resource());
   if (resource == nullptr)
     return reject(c, "unknown_resource",
@@ -136,7 +169,10 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
 std::optional<Reject> check_pause(const v1::Command& c, const IntakeContext& context) {
   const auto& resource = c.pause().resource();
   if (resource.empty()) return std::nullopt;
-  if (resource.size() > kMaxStreamBytes || context.catalogue.find(resource.substr(0, resource.find('/'))) == nullptr)
+  const auto slash = resource.find('/');
+  const auto* known = context.catalogue.find(resource.substr(0, slash));
+  const bool one_report = slash != std::string::npos && known != nullptr && known->endpoint(servicetitan::Role::report) != nullptr;
+  if (resource.size() > kMaxStreamBytes || known == nullptr || (slash != std::string::npos && !one_report))
     return reject(c, "unknown_resource", fmt::format("'{}' is not a resource", core::printable(resource, 80)));
   if (context.memory.tenant(tenant_journal_key(c.app(), c.tenant())).paused_resources_size() >= kMaxPaused)
     return reject(c, "queue_full", fmt::format("{} resources of this tenant are paused already", kMaxPaused));
