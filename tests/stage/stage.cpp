@@ -47,6 +47,15 @@ std::string text_of(const std::map<std::string, std::string_view>& members, cons
 
 }  // namespace
 
+std::string metrics_of(const Process& worker) {
+  const std::string mark = "\"telemetry\":\"";
+  const auto log = worker.err();
+  const auto at = log.find(mark);
+  if (at == std::string::npos) throw std::runtime_error("the worker does not say where its metrics are: " + log);
+  const auto url = at + mark.size();
+  return fetch(log.substr(url, log.find('"', url) - url) + "/metrics");
+}
+
 Stage::Stage(StageOptions options) : options_(std::move(options)) {
   std::string name = (std::filesystem::temp_directory_path() / "stsync-e2e-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");

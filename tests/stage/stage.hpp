@@ -31,6 +31,9 @@ struct StageOptions {
 /// One request, blocking; the body of a 200. Throws what went wrong.
 std::string fetch(const std::string& url, const std::string& ca_file = {}, const std::string& post = {});
 
+/// What a worker that has started serves as /metrics. Throws what went wrong.
+std::string metrics_of(const Process& worker);
+
 /// A folder with a real Kafka, the simulator and a configuration for both: everything an end-to-end test plays on. All of it goes
 /// away with the stage.
 class Stage {
