@@ -1,10 +1,10 @@
 // More commands than anybody could work off, to a whole worker in virtual time.
 #include <algorithm>
 
-#include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
 
 #include "codec/wire.hpp"
 #include "kafka/client.hpp"

@@ -66,14 +66,13 @@ TEST_F(CommandFaults, E1_WhatIsNoCommandIsRejectedAndADeadLetter) {
   for (int i = 0; i < 10'000; ++i) deep_object += R"({"sync":)";
   deep_object += "1" + std::string(10'000, '}');
   const std::string wide(10u << 20, '{');
-  for (const auto& [bytes, code] :
-       std::vector<std::pair<std::string, std::string>>{{"not json", "bad_command"},
-                                                        {"", "empty"},
-                                                        {binary, "bad_command"},
-                                                        {std::string(1, '\0'), "bad_command"},
-                                                        {deep, "bad_command"},
-                                                        {deep_object, "bad_command"},
-                                                        {wide, "too_large"}}) {
+  for (const auto& [bytes, code] : std::vector<std::pair<std::string, std::string>>{{"not json", "bad_command"},
+                                                                                    {"", "empty"},
+                                                                                    {binary, "bad_command"},
+                                                                                    {std::string(1, '\0'), "bad_command"},
+                                                                                    {deep, "bad_command"},
+                                                                                    {deep_object, "bad_command"},
+                                                                                    {wide, "too_large"}}) {
     SCOPED_TRACE(core::printable(bytes, 40));
     const auto c = rejected_json(bytes, code);
     EXPECT_EQ(c.messages.at(1).value, bytes.substr(0, 512 << 10));
@@ -158,11 +157,30 @@ TEST_F(CommandFaults, E8_ProtobufCannotSayOtherTimesThanJson) {
 
 TEST_F(CommandFaults, E9_AResourceIsANameOfTheCatalogueAndNothingElse) {
   const std::string nul(1, '\0');
-  for (const auto& name : std::vector<std::string>{"../", "../../etc/passwd", "jpm.jobs/../../x", "%2e%2e/", "jpm%2ejobs", "//evil.example",
-                                                   "https://evil.example/", "@evil.example", "jpm.jobs@evil.example", "jpm.jobs?x=1",
-                                                   "jpm.jobs#x", "jpm.jobs/", "/jpm.jobs", "jpm.jobs" + nul, nul, "jpm.jobs\r\nX: y",
-                                                   "jpm\xe2\x80\xa4jobs", "jpm\xef\xbc\x8ejobs", "\xe2\x80\xa5/jpm.jobs", "JPM.JOBS",
-                                                   " jpm.jobs", "jpm.jobs ", std::string(200'000, 'x'), std::string(200'000, '.')}) {
+  for (const auto& name : std::vector<std::string>{"../",
+                                                   "../../etc/passwd",
+                                                   "jpm.jobs/../../x",
+                                                   "%2e%2e/",
+                                                   "jpm%2ejobs",
+                                                   "//evil.example",
+                                                   "https://evil.example/",
+                                                   "@evil.example",
+                                                   "jpm.jobs@evil.example",
+                                                   "jpm.jobs?x=1",
+                                                   "jpm.jobs#x",
+                                                   "jpm.jobs/",
+                                                   "/jpm.jobs",
+                                                   "jpm.jobs" + nul,
+                                                   nul,
+                                                   "jpm.jobs\r\nX: y",
+                                                   "jpm\xe2\x80\xa4jobs",
+                                                   "jpm\xef\xbc\x8ejobs",
+                                                   "\xe2\x80\xa5/jpm.jobs",
+                                                   "JPM.JOBS",
+                                                   " jpm.jobs",
+                                                   "jpm.jobs ",
+                                                   std::string(200'000, 'x'),
+                                                   std::string(200'000, '.')}) {
     SCOPED_TRACE(core::printable(name, 60));
     v1::Command c;
     c.set_id("a");
@@ -186,7 +204,8 @@ TEST_F(CommandFaults, E9_AnIdIsNoWayUpAPath) {
     return told_sync(codec::to_json(sync));
   };
   for (const auto* id : {"7", "7/12", "a..b", "...", "%2e%2e"}) EXPECT_EQ(with_id(id), "accept") << id << ": it is encoded";
-  for (const auto* id : {"..", ".", "../7", "7/..", "7/../8", "./7", "7/.", "7 8", "7\r\nX: y", "7\x7f", "7\xc3\xa9", "7,8", "7\"", "7\\8"})
+  for (const auto* id :
+       {"..", ".", "../7", "7/..", "7/../8", "./7", "7/.", "7 8", "7\r\nX: y", "7\x7f", "7\xc3\xa9", "7,8", "7\"", "7\\8"})
     EXPECT_THAT(with_id(id), StartsWith("bad_ids: ")) << core::printable(id);
   EXPECT_THAT(with_id(std::string(1, '\0')), StartsWith("bad_ids: "));
   EXPECT_THAT(with_id(std::string(301, '7')), StartsWith("bad_ids: "));
@@ -214,20 +233,23 @@ TEST_F(CommandFaults, E11_NoCommandNamesAHost) {
     const auto in = [&](const std::string& action, const std::string& members) {
       return fmt::format(R"({{"id":"a","app":"acme","tenant":1001,"{}":{{{},{}}}}})", action, members, field);
     };
-    rejected_json(fmt::format(R"({{"id":"a","app":"acme","tenant":1001,{},"sync":{{"resource":"jpm.jobs"}}}})", field), "bad_command");
+    rejected_json(fmt::format(R"({{"id":"a","app":"acme","tenant":1001,{},"sync":{{"resource":"jpm.jobs"}}}})", field),
+                  "bad_command");
     rejected_json(in("sync", R"("resource":"jpm.jobs")"), "bad_command");
     rejected_json(in("cursor", R"("resource":"jpm.jobs","reset":true)"), "bad_command");
     for (const auto* action : {"cancel", "pause", "resume"}) rejected_json(in(action, R"("resource":"jpm.jobs")"), "bad_command");
-    rejected_json(sync_json("a", fmt::format(R"({{"resource":"reporting.reports","mode":"report","report":{{"category":"a","id":1,{}}}}})",
-                                             field)),
-                  "bad_command");
+    rejected_json(
+        sync_json(
+            "a", fmt::format(R"({{"resource":"reporting.reports","mode":"report","report":{{"category":"a","id":1,{}}}}})", field)),
+        "bad_command");
   }
 }
 
 TEST_F(CommandFaults, E11_AnUnknownFieldOfProtobufIsOneHoweverDeepItStands) {
   v1::Command c;
   ASSERT_TRUE(codec::from_json(
-      sync_json("a", R"({"resource":"reporting.reports","mode":"report","report":{"category":"a","id":1,"parameters":[{"name":"p"}]}})"),
+      sync_json("a",
+                R"({"resource":"reporting.reports","mode":"report","report":{"category":"a","id":1,"parameters":[{"name":"p"}]}})"),
       c));
   const auto told_of = [&](auto change) {
     auto changed = c;
@@ -236,11 +258,14 @@ TEST_F(CommandFaults, E11_AnUnknownFieldOfProtobufIsOneHoweverDeepItStands) {
     m.headers = {{"content-type", "application/protobuf"}};
     return told(decide_on(m));
   };
-  const auto add = [](google::protobuf::Message& m) { m.GetReflection()->MutableUnknownFields(&m)->AddLengthDelimited(127, "http://x"); };
+  const auto add = [](google::protobuf::Message& m) {
+    m.GetReflection()->MutableUnknownFields(&m)->AddLengthDelimited(127, "http://x");
+  };
   EXPECT_EQ(told_of([](auto&) {}), "accept");
   EXPECT_EQ(told_of([&](auto& m) { add(m); }), "bad_command: an unknown field");
   EXPECT_EQ(told_of([&](auto& m) { add(*m.mutable_sync()); }), "bad_command: an unknown field");
-  EXPECT_EQ(told_of([&](auto& m) { add(*m.mutable_sync()->mutable_report()->mutable_parameters(0)); }), "bad_command: an unknown field");
+  EXPECT_EQ(told_of([&](auto& m) { add(*m.mutable_sync()->mutable_report()->mutable_parameters(0)); }),
+            "bad_command: an unknown field");
 }
 
 TEST_F(CommandFaults, E12_ATenantGetsNoMoreMemoryThanItLeaves) {
@@ -285,8 +310,8 @@ TEST_F(CommandFaults, E13_HeadersAreIgnoredAsFarAsTheyAreLimited) {
 }
 
 TEST_F(CommandFaults, E13_TimestampsAndTracesOfAMessageMeanNothing) {
-  for (const auto& trace : std::vector<std::string>{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-0-0-01", "\r\nX: y",
-                                                    std::string(100'000, 'f'), std::string(3, '\0')}) {
+  for (const auto& trace : std::vector<std::string>{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-0-0-01",
+                                                    "\r\nX: y", std::string(100'000, 'f'), std::string(3, '\0')}) {
     auto m = message(sync_json("a", R"({"resource":"jpm.jobs"})"));
     m.headers = {{"traceparent", trace}, {"tracestate", trace}};
     for (const auto timestamp : {std::int64_t{0}, INT64_MAX, INT64_MIN}) {

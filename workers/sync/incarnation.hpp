@@ -75,7 +75,7 @@ struct Lane::Incarnation final : TransactionRunner {
   Memory memory;
   std::int64_t next_offset;
   std::int64_t committed_offset;
-  std::size_t unanswered = 0;   ///< bytes of commands that were read and whose answers are not committed
+  std::size_t unanswered = 0;     ///< bytes of commands that were read and whose answers are not committed
   limits::FairGate commit_turns;  ///< outlives what the committer holds
   Committer committer;
   core::StopSource stop;  ///< ends this incarnation only

@@ -85,9 +85,9 @@ bool has_dot_part(std::string_view id) {
 
 /// Ids end up in paths and lists: no id may be read as something else there.
 bool valid_record_id(std::string_view id) {
-  return !id.empty() && id.size() <= kMaxIdBytes && !has_dot_part(id) &&
-         std::all_of(id.begin(), id.end(),
-                     [](unsigned char ch) { return ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' && ch != '\\'; });
+  return !id.empty() && id.size() <= kMaxIdBytes && !has_dot_part(id) && std::all_of(id.begin(), id.end(), [](unsigned char ch) {
+    return ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' && ch != '\\';
+  });
 }
 
 /// Files are named by paths, which may be anything that people call files.

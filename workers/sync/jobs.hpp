@@ -54,8 +54,8 @@ class Jobs {
   TenantLoad load(std::string_view app, std::int64_t tenant) const;
   std::size_t open_bytes() const noexcept { return open_bytes_; }
   const std::map<v1::JobState::Phase, int>& phases() const noexcept { return phases_; }
-  /// Keys of finished jobs that may be forgotten, oldest first: finished before `before_ms`, or beyond what is kept; at most `most`.
-  /// What was merged into a job stays as long as that one is open.
+  /// Keys of finished jobs that may be forgotten, oldest first: finished before `before_ms`, or beyond what is kept; at most
+  /// `most`. What was merged into a job stays as long as that one is open.
   std::vector<std::string> expired(std::int64_t before_ms, const KeptJobs& keep, std::size_t most) const;
 
  private:

@@ -32,8 +32,8 @@ struct LaneContext {
   std::function<int()> busy_lanes;
   core::ByteBudget& page_memory;
   MemoryShares shares;
-  std::function<std::size_t()> lanes;      ///< of the worker
-  std::function<std::size_t()> open_jobs;  ///< bytes of memory, in all lanes of the worker
+  std::function<std::size_t()> lanes;              ///< of the worker
+  std::function<std::size_t()> open_jobs;          ///< bytes of memory, in all lanes of the worker
   std::function<void(const core::Error&)> refuse;  ///< the worker must end: the cluster is not what the configuration says
 
   /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.

@@ -7,8 +7,8 @@
 
 namespace stsync::sync {
 
-/// Who gets what of worker.max_memory, in bytes. What is left is for what a page needs while it is inflated, for the program and for
-/// librdkafka. Pure.
+/// Who gets what of worker.max_memory, in bytes. What is left is for what a page needs while it is inflated, for the program and
+/// for librdkafka. Pure.
 class MemoryShares {
  public:
   explicit MemoryShares(std::uint64_t max_memory) : max_(static_cast<std::size_t>(max_memory)) {}
