@@ -67,6 +67,20 @@ struct TenantsOptions {
 /// What tenants cost a worker that has nothing to do.
 int run_tenants(const TenantsOptions& options);
 
+struct FloodOptions {
+  std::uint64_t commands = 1'000'000;
+  int tenants = 1;
+  std::size_t ids = 0;  ///< of each command; 0: windows of a list
+  std::string max_memory = "512MiB";
+  int slow = 0;                ///< milliseconds by which Kafka answers later
+  bool pages = false;          ///< beside them each tenant reads a feed
+  std::size_t page = 500'000;  ///< bytes of its pages
+  int seconds = 0;             ///< to go on looking at the memory
+  std::string json;
+};
+/// More commands than anybody could work off: how fast they are read, what others notice, and the memory they take.
+int run_flood(const FloodOptions& options);
+
 double median(std::vector<double> values);
 /// `q` from 0 to 1. Throws where there are none.
 double percentile(std::vector<double> values, double q);

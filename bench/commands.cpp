@@ -31,14 +31,16 @@ CommandWriter::~CommandWriter() {
 void CommandWriter::write(std::int64_t tenant, const std::string& id, const std::string& action) {
   const auto key = fmt::format("acme:{}", tenant);
   auto value = fmt::format(R"({{"id":"{}","app":"acme","tenant":{},{}}})", id, tenant, action);
-  if (rd_kafka_produce(impl_->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value.data(), value.size(), key.data(), key.size(),
-                       nullptr) != 0)
-    throw std::runtime_error(rd_kafka_err2str(rd_kafka_last_error()));
+  while (rd_kafka_produce(impl_->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value.data(), value.size(), key.data(),
+                          key.size(), nullptr) != 0) {
+    if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) throw std::runtime_error(rd_kafka_err2str(rd_kafka_last_error()));
+    rd_kafka_poll(impl_->producer, 100);
+  }
   rd_kafka_poll(impl_->producer, 0);
 }
 
 void CommandWriter::flush() {
-  if (rd_kafka_flush(impl_->producer, 30'000) != RD_KAFKA_RESP_ERR_NO_ERROR)
+  if (rd_kafka_flush(impl_->producer, 120'000) != RD_KAFKA_RESP_ERR_NO_ERROR)
     throw std::runtime_error("commands are not acknowledged");
 }
 

@@ -53,6 +53,20 @@ int run(int argc, char** argv) {
   cmd->add_option("--json", tenants.json, "Also write every figure into this file");
   cmd->callback([&] { exit = run_tenants(tenants); });
 
+  FloodOptions flood;
+  cmd = app.add_subcommand("flood",
+                           "More commands of few tenants than anybody could work off: speed, memory, and what others notice");
+  cmd->add_option("--commands", flood.commands, "How many")->capture_default_str();
+  cmd->add_option("--tenants", flood.tenants, "Whose they are")->capture_default_str()->check(CLI::Range(1, 1000));
+  cmd->add_option("--ids", flood.ids, "Ids of each command; without: windows of a list")->check(CLI::Range(0, 5000));
+  cmd->add_option("--max-memory", flood.max_memory, "worker.max_memory")->capture_default_str();
+  cmd->add_option("--slow", flood.slow, "Milliseconds by which Kafka answers later")->check(CLI::Range(0, 60'000));
+  cmd->add_flag("--pages", flood.pages, "Beside them each tenant reads a feed");
+  cmd->add_option("--page", flood.page, "Bytes of its pages")->capture_default_str();
+  cmd->add_option("--seconds", flood.seconds, "How long to go on looking at the memory")->check(CLI::Range(0, 3600));
+  cmd->add_option("--json", flood.json, "Also write every figure into this file");
+  cmd->callback([&] { exit = run_flood(flood); });
+
   FloorOptions floor;
   cmd = app.add_subcommand("floor", "The least the pipeline could cost, as a process of its own")->group("");
   cmd->add_option("--config", floor.config)->required();

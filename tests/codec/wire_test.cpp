@@ -42,7 +42,7 @@ TEST(FromJson, NumbersAsNumberOrText) {
   }
 }
 
-TEST(FromJson, TheSchemaIsClosed) {
+TEST(FromJson, E11_TheSchemaIsClosed) {
   for (const auto* bad : {R"({"id":"a","url":"http://x"})", R"({"sync":{"resource":"a","credentials":"x"}})", R"({'id':'a'})",
                           R"({"id":"a",})", "", "null x", R"({"sync":{"mode":"sometimes"}})", R"({"tenant":1.5})",
                           R"({"tenant":99999999999999999999})", R"({"id":{"a":1}})", R"({"sync":{},"cancel":{}})", "[]", "7"}) {

@@ -81,6 +81,33 @@ TEST_F(ByteBudgetTest, MoreThanEverythingIsGrantedAlone) {
   EXPECT_EQ(order, "xL");
 }
 
+TEST_F(ByteBudgetTest, ALowerLimitWaitsForWhatIsOutAndStillGrantsOne) {
+  tasks.spawn("user", user('x', 50, Need::first, 10s));
+  tasks.spawn("user", user('y', 40, Need::first, 20s));
+  clock.run_for(1s);
+  budget.limit(60);
+  tasks.spawn("user", user('a', 20, Need::first, 10s));
+  clock.run_for(1s);
+  EXPECT_EQ(order, "xy") << "there is more out than it holds now";
+  clock.run_for(10s);
+  EXPECT_EQ(order, "xya");
+  budget.limit(0);
+  tasks.spawn("user", user('L', 20, Need::first, 1s));
+  tasks.spawn("user", user('M', 20, Need::first, 10s));
+  clock.run_for(7s);
+  EXPECT_EQ(order, "xya");
+  clock.run_for(1min);
+  EXPECT_EQ(order, "xyaLM") << "one at a time";
+  tasks.spawn("user", user('b', 50, Need::first, 10s));
+  tasks.spawn("user", user('c', 50, Need::first, 10s));
+  clock.run_for(1s);
+  EXPECT_EQ(order, "xyaLMb");
+  budget.limit(100);
+  clock.run_for(1s);
+  EXPECT_EQ(order, "xyaLMbc") << "a higher one is there at once";
+  clock.run_for(1min);
+}
+
 TEST_F(ByteBudgetTest, StopLeavesTheLineToOthers) {
   StopSource stop;
   tasks.spawn("user", user('x', 60, Need::first, 10s));

@@ -56,7 +56,7 @@ TEST(BadConfig, EveryProblemAtOnceWithItsPlace) {
   for (const auto* place : {":2:", ":3:", ":5:", "bootstrap_servers"}) EXPECT_THAT(result.err, HasSubstr(place));
 }
 
-TEST(BadCommand, IsRejectedToTheDeadLettersAndTheNextOneRuns) {
+TEST(BadCommand, E1_IsRejectedToTheDeadLettersAndTheNextOneRuns) {
   Stage stage({.records = 20, .partitions = 1});
   const auto worker = stage.start_worker();
   const std::string key = "acme:1001";
@@ -108,7 +108,7 @@ TEST(BadCommand, IsRejectedToTheDeadLettersAndTheNextOneRuns) {
   EXPECT_THAT(chain, ::testing::ElementsAre(::testing::StartsWith("unknown_tenant st.dlq/")));
 }
 
-TEST(BadCommand, OnTheWrongPartitionIsForwardedOnce) {
+TEST(BadCommand, E3_OnTheWrongPartitionIsForwardedOnce) {
   Stage stage({.records = 20});
   const auto worker = stage.start_worker();
   const auto right = kafka::partition_for("acme:1001", 3);
@@ -122,7 +122,7 @@ TEST(BadCommand, OnTheWrongPartitionIsForwardedOnce) {
   expect_truth(stage, "jpm.jobs");
 }
 
-TEST(BadCommand, TheSameIdWithAnotherBodyIsAConflict) {
+TEST(BadCommand, E4_TheSameIdWithAnotherBodyIsAConflict) {
   Stage stage({.records = 20});
   const auto worker = stage.start_worker();
   EXPECT_EQ(stage.stsync({"sync", "--resource", "jpm.jobs", "--mode", "full", "--id", "one", "--wait"}).code, 0);

@@ -78,7 +78,7 @@ TEST(Journal, A20_WhatIsDamagedOrSomebodyElsesIsSetAsideOnceAndTheRestIsRestored
                         {"st.journal", 0, later, "of a later version"}});
   auto worker = stage.start_worker();
   EXPECT_THAT(worker->err(), HasSubstr("\"jobs\":1"));
-  const auto metrics = fetch(telemetry_url(*worker) + "/metrics");
+  const auto metrics = metrics_of(*worker);
   EXPECT_THAT(metrics, HasSubstr("stsync_dead_letters_total{reason=\"damaged_entry\"} 2"));
   EXPECT_THAT(metrics, HasSubstr("stsync_dead_letters_total{reason=\"foreign_entry\"} 1"));
   const auto letters = [&] {

@@ -199,7 +199,7 @@ TEST(KafkaCases, A17_CommandsThatExpiredUnreadAreCountedAndTheNextAreRead) {
   ASSERT_TRUE(kafka::read_to_end(stage.cluster(), "st.commands", 0, 30s, [&](const kafka::Message& m) { end = m.offset + 1; }));
   delete_commands_before(stage, 0, end);
   worker = stage.start_worker();
-  EXPECT_THAT(fetch(telemetry_url(*worker) + "/metrics"), HasSubstr("stsync_commands_expired_total 2\n"));
+  EXPECT_THAT(metrics_of(*worker), HasSubstr("stsync_commands_expired_total 2\n"));
   EXPECT_THAT(worker->err(), HasSubstr("commands_expired"));
   EXPECT_EQ(sync(stage, "marketing.campaigns").code, 0);
   expect_truth(stage, "marketing.campaigns");
@@ -287,7 +287,7 @@ TEST(KafkaCases, A23_WhatSomebodyElseLeftOpenHoldsUpNothingOfOurs) {
   const auto other =
       stage.stsync({"sync", "--tenant", std::to_string(tenant), "--resource", "jpm.jobs", "--mode", "full", "--wait"}, 30s);
   EXPECT_EQ(other.code, 0) << "its records go to the topic with the open transaction: " << other.err;
-  EXPECT_THAT(fetch(telemetry_url(*worker) + "/metrics"),
+  EXPECT_THAT(metrics_of(*worker),
               HasSubstr(fmt::format("stsync_command_lag{{partition=\"{}\"}} 2\n", mine)))
       << "theirs and the command behind it";
   EXPECT_THAT(worker->err(), Not(HasSubstr("behind")));

@@ -78,7 +78,7 @@ TEST(Starved, C13_WithoutFilesItWaitsTellsItAndGoesOn) {
   limit_files(*worker, 1024);
   EXPECT_EQ(follower.wait(120s), 0) << follower.err() << worker->err();
   expect_truth(stage, "jpm.jobs");
-  const auto metrics = fetch(telemetry_url(*worker) + "/metrics");
+  const auto metrics = metrics_of(*worker);
   EXPECT_THAT(metrics, ::testing::ContainsRegex("outcome=\"failed\"\\} [1-9]")) << metrics;
 }
 
@@ -90,7 +90,7 @@ TEST(Starved, C13_WithoutThreadsForAPartitionItTriesAgain) {
   std::ofstream(file) << "none";
   ASSERT_TRUE(worker.wait_for_text("lane_restart", 60s)) << worker.err();
   EXPECT_THAT(worker.err(), HasSubstr("no client for the partition: thread: Resource temporarily unavailable"));
-  EXPECT_THAT(fetch(telemetry_url(worker) + "/metrics"), HasSubstr("stsync_kafka_errors_total{reason=\"broker\"}"));
+  EXPECT_THAT(metrics_of(worker), HasSubstr("stsync_kafka_errors_total{reason=\"broker\"}"));
   std::filesystem::remove(file);
   ASSERT_TRUE(stage.wait_ready(worker)) << worker.err();
   EXPECT_EQ(stage.stsync(full_sync("jpm.jobs", "patient")).code, 0) << worker.err();
@@ -205,7 +205,7 @@ TEST_F(StalledLoop, C17_AnswersNoProbeAndGoesOnOrIsReplacedWithoutLoss) {
   go_on();
   EXPECT_EQ(first.wait(120s), 0) << first.err() << worker->err();
   EXPECT_EQ(probe(telemetry_url(*worker) + "/livez"), 0);
-  EXPECT_THAT(fetch(telemetry_url(*worker) + "/metrics"),
+  EXPECT_THAT(metrics_of(*worker),
               ::testing::ContainsRegex("stsync_loop_lag_seconds_sum ([6-9]|[1-9][0-9])"));
 
   stall();

@@ -38,7 +38,7 @@ TEST(ParseUrl, NeverRepeatsAPassword) {
   EXPECT_EQ(parse_url("https://user:geheim@ h/").error().message().find("geheim"), std::string::npos);
 }
 
-TEST(PercentEncode, RoundTripsEveryByte) {
+TEST(PercentEncode, E10_RoundTripsEveryByte) {
   std::string all;
   for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
   EXPECT_EQ(percent_decode(percent_encode(all)), all);

@@ -90,6 +90,22 @@ TEST_F(ApiTest, SendsWhatTheVendorWants) {
   EXPECT_EQ(log.calls, 1);
 }
 
+TEST_F(ApiTest, E10_WhatACommandSaysIsEncodedWhereverItStands) {
+  auto& endpoint = resource.endpoints.front();
+  endpoint.path = "/jpm/v2/tenant/{tenant}/jobs/{id}/notes";
+  const std::string hostile = "7%2f?a=b&c#d\r\nX: y/@evil.example//\\{tenant}";
+  auto request = Target{&resource, &endpoint, {{"id", hostile}}}.request();
+  request.query = {{"q\r\n", hostile}};
+  tasks.spawn("page", [](ApiTest& t, Request r) -> awaitable<void> {
+    t.result = co_await t.api.get_page(t.account, std::move(r), t.log, t.watcher, t.stop.token());
+  }(*this, std::move(request)));
+  clock.run_for(1s);
+  ASSERT_TRUE(result && *result);
+  const std::string encoded = "7%252f%3Fa%3Db%26c%23d%0D%0AX%3A%20y%2F%40evil.example%2F%2F%5C%7Btenant%7D";
+  EXPECT_EQ(vendor->seen.at(0).request.target, "/jpm/v2/tenant/1001/jobs/" + encoded + "/notes?q%0D%0A=" + encoded);
+  EXPECT_THAT(vendor->origins, ElementsAre("https://api.example:8443"));
+}
+
 TEST_F(ApiTest, ARefusedTokenIsReplacedOnce) {
   first({answer(401, "")});
   EXPECT_TRUE(page());

@@ -36,6 +36,24 @@ TEST(Plan, LookingBackBeyondAllTimeStaysAnIncremental) {
   EXPECT_EQ(incremental("resources: {inventory.vendors: {look_back: 9d}}", "inventory.vendors", 5).list().from_ms(), 1);
 }
 
+v1::CrawlState window(const std::string& resource, std::int64_t from_ms, std::int64_t to_ms) {
+  const auto catalogue = Catalogue::load("", "").value();
+  v1::Sync sync;
+  sync.set_mode(v1::window);
+  sync.mutable_from()->set_seconds(from_ms / 1000);
+  sync.mutable_to()->set_seconds(to_ms / 1000);
+  return plan({catalogue, *catalogue.find(resource), sync, {}, kNow, kNow}).value().start;
+}
+
+TEST(Plan, E8_AWindowIsOneOfTimesThatThereHaveBeen) {
+  constexpr std::int64_t kYear1 = -62'135'596'800'000;
+  const auto all = window("inventory.vendors", kYear1, kNow + 10 * kDay).list();
+  EXPECT_EQ(all.from_ms(), 1) << "0 would be another way to read";
+  EXPECT_EQ(all.to_ms(), kNow) << "what is to come has not settled";
+  const auto future = window("inventory.vendors", kNow + kDay, kNow + 2 * kDay).list();
+  EXPECT_GE(future.from_ms(), future.to_ms()) << "nothing to do";
+}
+
 TEST(Plan, ChildrenAreLookedBackAtToo) {
   const auto start = incremental("resources: {crm.customer-notes: {look_back: 1d}}", "crm.customer-notes", kNow - kDay).fanout();
   EXPECT_EQ(start.from_ms(), kNow - 2 * kDay);

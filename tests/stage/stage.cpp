@@ -47,6 +47,8 @@ std::string text_of(const std::map<std::string, std::string_view>& members, cons
 
 }  // namespace
 
+std::string metrics_of(const Process& worker) { return fetch(telemetry_url(worker) + "/metrics"); }
+
 Stage::Stage(StageOptions options) : options_(std::move(options)) {
   std::string name = (std::filesystem::temp_directory_path() / "stsync-e2e-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");

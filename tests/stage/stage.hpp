@@ -34,6 +34,8 @@ std::string fetch(const std::string& url, const std::string& ca_file = {}, const
 
 /// Where a worker that has started serves its metrics, /livez and /readyz.
 std::string telemetry_url(const Process& worker);
+/// What a worker that has started serves as /metrics. Throws what went wrong.
+std::string metrics_of(const Process& worker);
 
 /// A folder with a real Kafka, the simulator and a configuration for both: everything an end-to-end test plays on. All of it goes
 /// away with the stage.

@@ -72,19 +72,35 @@ TEST_F(Answers, AMergedCommandWidensItsTargetInTheSameTransaction) {
   EXPECT_EQ(std::get<v1::JobState>(*c.journal[1].value).command().sync().ids_size(), 1);
 }
 
-TEST_F(Answers, ADuplicateOfAJobThatGoesOnIsThatAndNoMore) {
+TEST_F(Answers, E12_OfWhatNeedNotBeDoneOnlyTheNameIsRemembered) {
+  const auto remembered = [](const Contribution& c) { return std::get<v1::JobState>(*c.journal.front().value).ByteSizeLong(); };
+  const std::string large(200'000, 'x');
+  for (int i = 0; i < 5000; ++i) command.mutable_sync()->add_ids(std::to_string(100'000'000 + i));
+  EXPECT_LT(remembered(answer(Coalesce{command, "hash", "j0"}, to)), 200u) << "its job has them";
+  command.mutable_cursor()->set_set(large);
+  EXPECT_LT(remembered(answer(Control{command, "hash"}, to, {})), 200u);
+  command.mutable_cancel()->set_job(large);
+  EXPECT_LT(remembered(answer(Control{command, "hash"}, to, Refusal{"not_found", "there is no such job"})), 200u);
+  v1::JobState job;
+  *job.mutable_command() = command;
+  job.mutable_command()->mutable_sync()->mutable_report()->add_parameters()->set_value(large);
+  end_job(job, v1::JobState::completed, to.now);
+  EXPECT_LT(job.ByteSizeLong(), 200u);
+}
+
+TEST_F(Answers, E4_ADuplicateOfAJobThatGoesOnIsThatAndNoMore) {
   know("j1", v1::JobState::running);
   const auto c = answer(Duplicate{command}, to, memory);
   EXPECT_THAT(told(c), ElementsAre("duplicate j1"));
   EXPECT_THAT(c.journal, IsEmpty());
 }
 
-TEST_F(Answers, ADuplicateOfAJobThatHasEndedIsToldItsEnd) {
+TEST_F(Answers, E4_ADuplicateOfAJobThatHasEndedIsToldItsEnd) {
   know("j1", v1::JobState::cancelled);
   EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "cancelled j1"));
 }
 
-TEST_F(Answers, ADuplicateIsToldTheEndOfTheJobThatStandsForIt) {
+TEST_F(Answers, E4_ADuplicateIsToldTheEndOfTheJobThatStandsForIt) {
   know("j1", v1::JobState::coalesced, "j2");
   know("j2", v1::JobState::running);
   EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "coalesced j1"));
@@ -92,14 +108,14 @@ TEST_F(Answers, ADuplicateIsToldTheEndOfTheJobThatStandsForIt) {
   EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "coalesced j1", "completed j2"));
 }
 
-TEST_F(Answers, AControlCommandWithoutEffectIsRefusedAndStaysSo) {
+TEST_F(Answers, E5_AControlCommandWithoutEffectIsRefusedAndStaysSo) {
   const auto c = answer(Control{command, "hash"}, to, Refusal{"not_found", "there is no such job"});
   EXPECT_THAT(told(c), ElementsAre("rejected j1"));
   memory.apply(c.journal.front());
   EXPECT_THAT(told(answer(Duplicate{command}, to, memory)), ElementsAre("duplicate j1", "rejected j1"));
 }
 
-TEST_F(Answers, WhatIsRefusedIsADeadLetterToo) {
+TEST_F(Answers, E1_WhatIsRefusedIsADeadLetterToo) {
   const auto c = answer(Reject{command, "bad_ids", "no ids"}, to);
   EXPECT_THAT(told(c), ElementsAre("rejected j1"));
   ASSERT_EQ(c.messages.size(), 2u);

@@ -29,7 +29,7 @@ std::string text(const ControlEffect& e) {
   return "asked " + Asked::What_Name(e.asked->what()) + (e.asked->withdrawn() ? " withdrawn" : "");
 }
 
-TEST(Control, ReachesAJobWhereverItStands) {
+TEST(Control, E5_ReachesAJobWhereverItStands) {
   struct Case {
     v1::Command::ActionCase action;
     Job::Phase phase;
@@ -149,7 +149,7 @@ class ControlOfATenant : public testing::Test {
   Memory memory;
 };
 
-TEST_F(ControlOfATenant, MeansOneJobOrThoseOfAResourceOrAll) {
+TEST_F(ControlOfATenant, E5_MeansOneJobOrThoseOfAResourceOrAll) {
   know("a", Job::running);
   know("b", Job::waiting, "crm.customers");
   know("c", Job::completed);
@@ -183,6 +183,25 @@ TEST_F(ControlOfATenant, WhatIsPausedAsAWholeStaysSoForJobsToCome) {
   EXPECT_FALSE(apply(resume("", "jpm.jobs")));
   EXPECT_FALSE(apply(pause("a"))) << "one job says nothing of others";
   EXPECT_FALSE(apply(cancel("")));
+}
+
+TEST_F(ControlOfATenant, E6_OfABurstTheLastWordCounts) {
+  for (int i = 0; i < 1000; ++i) apply(i % 2 == 0 ? pause("", "jpm.jobs") : resume("", "jpm.jobs"));
+  EXPECT_EQ(pause_over(sync("jpm.jobs"), memory), std::nullopt);
+  EXPECT_FALSE(memory.entry(tenant_journal_key("acme", 1001)).value) << "of a thousand commands nothing is left";
+  apply(pause(""));
+  EXPECT_TRUE(pause_over(sync("jpm.jobs"), memory));
+}
+
+TEST_F(ControlOfATenant, E6_AResumeWithoutAPauseChangesNothing) {
+  EXPECT_FALSE(apply(resume("")));
+  EXPECT_FALSE(apply(resume("", "jpm.jobs")));
+  EXPECT_THAT(jobs_meant(resume(""), memory), IsEmpty()) << "so it is told that there is no such job";
+  know("a", Job::running);
+  EXPECT_THAT(jobs_meant(resume(""), memory), ElementsAre(key("a")));
+  for (const bool runs : {false, true})
+    for (const auto phase : {Job::waiting, Job::running, Job::throttled})
+      EXPECT_EQ(text(effect_of(kResume, {phase, {}, runs, false})), "-");
 }
 
 TEST_F(ControlOfATenant, APartDoesNotGoOnWithoutTheWhole) {

@@ -23,7 +23,7 @@ TEST(DeadLetter, IsTheOriginalWithItsCauseInHeaders) {
                           Pair("__connect.errors.exception.message", "line\\x0abreak"), Pair("st-error-code", "bad_command")));
 }
 
-TEST(DeadLetter, OfALargeMessageSaysHowLargeItWasAndWhatItsHashIs) {
+TEST(DeadLetter, E1_OfALargeMessageSaysHowLargeItWasAndWhatItsHashIs) {
   const std::string exact(512u << 10, 'x');
   EXPECT_EQ(dead_letter_message("st.dlq", {"k", exact, "t", 0, 0, "s", "c", "m"}).headers.size(), 6u);
   const auto large = exact + "y";
@@ -34,7 +34,7 @@ TEST(DeadLetter, OfALargeMessageSaysHowLargeItWasAndWhatItsHashIs) {
   EXPECT_THAT(m.headers[7], Pair("st-sha256", core::sha256_hex(large)));
 }
 
-TEST(DeadLetter, FitsItsTopicWhateverTheKeyAndTheCause) {
+TEST(DeadLetter, E1_FitsItsTopicWhateverTheKeyAndTheCause) {
   const std::string large(900'000, 'k');
   const auto m = dead_letter_message("st.dlq", {large, large, "t", 0, 0, "s", "c", std::string(100'000, '\x01')});
   EXPECT_EQ(m.key.size(), 1024u);
@@ -43,7 +43,7 @@ TEST(DeadLetter, FitsItsTopicWhateverTheKeyAndTheCause) {
   EXPECT_LT(size, 600'000u);
 }
 
-TEST(DeadLetter, ItsOwnHeadersFollowItsCauseWithinBounds) {
+TEST(DeadLetter, E13_ItsOwnHeadersFollowItsCauseWithinBounds) {
   const Headers own{{"content-type", "application/protobuf"},
                     {"st-error-code", "of another letter"},
                     {"large", std::string(9000, 'x')},

@@ -214,85 +214,25 @@ TEST(Job, WaitsForCredentialsThatWork) {
   expect_every_row_once(w);
 }
 
-TEST(Job, CancelledInMidPageItPublishesNothingMore) {
+TEST(Job, ItsIdsAreInTheJournalAsTheyWereInTheCommand) {
   World w;
-  Life life(w);
-  auto& job = life.start(sync_command());
-  w.clock.run_for(100ms);  // two pages read, the third on its way
-  job.cancel();
-  ASSERT_TRUE(life.run(1s));
-  EXPECT_EQ(*life.end, JobEnd::cancelled);
-  const auto published = w.of("st.jpm.jobs").size();
-  EXPECT_EQ(published, 20u);
-  w.clock.run_for(1h);
-  EXPECT_EQ(w.of("st.jpm.jobs").size(), published);
-  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::cancelled);
-  EXPECT_EQ(w.statuses().back(), "cancelled");
-  EXPECT_EQ(w.memory().job(kJob)->counts().records(), 20);
-}
-
-TEST(Job, PausedAndResumedItLosesAndRepeatsNothing) {
-  World w;
-  {
-    Life life(w);
-    auto& job = life.start(sync_command());
-    w.clock.run_for(100ms);
-    job.pause();
-    ASSERT_TRUE(life.run(1s));
-    EXPECT_EQ(*life.end, JobEnd::paused);
-    EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::paused);
-    EXPECT_EQ(w.statuses().back(), "paused");
-  }
-  Life life(w);
-  life.start(sync_command());
-  ASSERT_TRUE(life.run());
-  expect_every_row_once(w);
-}
-
-TEST(Job, OnceCancelledItStaysCancelled) {
-  World w;
-  Life life(w);
-  auto& job = life.start(sync_command());
-  w.clock.run_for(100ms);
-  job.pause();
-  job.cancel();
-  job.pause();
-  ASSERT_TRUE(life.run(1s));
-  EXPECT_EQ(*life.end, JobEnd::cancelled);
-  EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::cancelled);
-}
-
-v1::AskedState asked_for(v1::AskedState::What what, bool withdrawn = false) {
-  v1::AskedState asked;
-  asked.set_what(what);
-  asked.set_withdrawn(withdrawn);
-  return asked;
-}
-
-TEST(Job, WhatWasAskedOfItIsForgottenWithWhatItDid) {
-  struct Case {
-    v1::AskedState asked;
-    JobEnd end;
-    v1::AskedState::What left;
+  auto command = sync_command(v1::ids);
+  for (int i = 0; i < 3; ++i) command.mutable_sync()->add_ids(std::to_string(100 + i));
+  std::vector<std::string> asked;
+  w.feed.takes = 10s;
+  w.feed.any = [&](const servicetitan::Request& r) -> core::Result<servicetitan::FetchedPage> {
+    for (const auto& [name, value] : r.query)
+      if (name == "ids") asked.push_back(value);
+    return core::fail(ErrorKind::forbidden, "no scope");
   };
-  for (const auto& c : {Case{asked_for(v1::AskedState::pause), JobEnd::paused, v1::AskedState::nothing},
-                        Case{asked_for(v1::AskedState::resume), JobEnd::paused, v1::AskedState::resume},
-                        Case{asked_for(v1::AskedState::cancel), JobEnd::cancelled, v1::AskedState::nothing},
-                        Case{asked_for(v1::AskedState::resume, true), JobEnd::finished, v1::AskedState::nothing}}) {
-    World w;
-    Life life(w);
-    auto& job = life.start(sync_command());
-    w.clock.run_for(100ms);
-    Contribution contribution;
-    contribution.journal.push_back(asked_entry(kJob, c.asked));
-    life.committer().submit(std::move(contribution));
-    if (c.end == JobEnd::paused) job.pause();
-    if (c.end == JobEnd::cancelled) job.cancel();
-    ASSERT_TRUE(life.run(5s));
-    EXPECT_EQ(*life.end, c.end);
-    EXPECT_EQ(w.memory().asked(kJob).what(), c.left);
-    EXPECT_FALSE(w.memory().asked(kJob).withdrawn());
-  }
+  Life life(w);
+  pack_ids(*command.mutable_sync());
+  life.start(command);
+  ASSERT_TRUE(life.run());
+  EXPECT_THAT(asked, ElementsAre("100,101,102"));
+  v1::JobState first;
+  ASSERT_TRUE(first.ParseFromString(w.of("st.journal").front().value.value()));
+  EXPECT_THAT(first.command().sync().ids(), ElementsAre("100", "101", "102"));
 }
 
 TEST(Job, WhoeverTakesItOverKeepsThePauseThatItWasIn) {

@@ -69,7 +69,7 @@ TEST(LifeCycle, WhateverHappensAnEndIsNearAndFinal) {
   }
 }
 
-TEST(LifeCycle, ShortJobsMayBeReadBesideALongOne) {
+TEST(LifeCycle, E7_ShortJobsMayBeReadBesideALongOne) {
   const auto of = [](v1::Mode mode) {
     Job job;
     job.mutable_command()->mutable_sync()->set_mode(mode);

@@ -41,30 +41,8 @@ TEST(Memory, IsWhatTheJournalSaysLast) {
   EXPECT_TRUE(memory.tenant(tenant_journal_key("acme", 1001)).paused());
   EXPECT_FALSE(memory.tenant(tenant_journal_key("acme", 1002)).paused());
   EXPECT_EQ(memory.offset(), 7);
-  EXPECT_EQ(memory.phases().at(v1::JobState::running), 1);
-  EXPECT_EQ(memory.phases().at(v1::JobState::waiting), 1);
-}
-
-TEST(Memory, KnowsWhoFollowsAJobForAsLongAsTheyDo) {
-  Memory memory;
-  const auto key = [](const char* id) { return job_journal_key("acme", 1001, id); };
-  const auto follower = [&](const char* id, v1::JobState::Phase phase) {
-    auto entry = job(id, phase, 1);
-    std::get<v1::JobState>(*entry.value).set_target("t");
-    return entry;
-  };
-  memory.apply(job("t", v1::JobState::running));
-  memory.apply(follower("a", v1::JobState::coalesced));
-  memory.apply(follower("b", v1::JobState::coalesced));
-  EXPECT_THAT(memory.followers(key("t")), ElementsAre(key("a"), key("b")));
-  EXPECT_THAT(memory.expired(1000, 0, 10), IsEmpty()) << "their job is open";
-  memory.apply(follower("a", v1::JobState::cancelled));
-  EXPECT_THAT(memory.followers(key("t")), ElementsAre(key("b")));
-  memory.apply({key("b"), std::nullopt});
-  EXPECT_THAT(memory.followers(key("t")), IsEmpty());
-  memory.apply(follower("b", v1::JobState::coalesced));
-  memory.apply(job("t", v1::JobState::completed, 2));
-  EXPECT_EQ(memory.expired(1000, 0, 10).size(), 3u);
+  EXPECT_EQ(memory.jobs().phases().at(v1::JobState::running), 1);
+  EXPECT_EQ(memory.jobs().phases().at(v1::JobState::waiting), 1);
 }
 
 TEST(Memory, KeepsWhatIsAskedOfAJobBesideIt) {
@@ -88,7 +66,7 @@ TEST(Memory, ATombstoneForgets) {
   ASSERT_TRUE(memory.read(job_journal_key("acme", 1001, "a"), std::nullopt));
   EXPECT_EQ(memory.job(job_journal_key("acme", 1001, "a")), nullptr);
   EXPECT_THAT(memory.open_jobs(), IsEmpty());
-  EXPECT_EQ(memory.phases().at(v1::JobState::waiting), 0);
+  EXPECT_EQ(memory.jobs().phases().at(v1::JobState::waiting), 0);
 }
 
 TEST(Memory, ForeignAndDamagedRecordsAreSetAside) {
@@ -112,6 +90,27 @@ TEST(Memory, KnowsTheJobsThatHaveNotEnded) {
   EXPECT_THAT(memory.open_jobs(), ElementsAre(job_journal_key("acme", 1001, "a"), job_journal_key("acme", 1001, "c")));
   memory.apply(job("b", v1::JobState::running));
   EXPECT_EQ(memory.open_jobs().size(), 3u);
+}
+
+TEST(Memory, HoldsIdsInLittleSpaceAndWritesThemAsAList) {
+  v1::JobState state;
+  state.set_phase(v1::JobState::waiting);
+  for (int i = 0; i < 5000; ++i) state.mutable_command()->mutable_sync()->add_ids(std::to_string(100'000'000 + i));
+  const auto key = job_journal_key("acme", 1001, "a");
+  const auto written = state.SerializeAsString();
+  Memory memory;
+  ASSERT_TRUE(memory.read(key, written));
+  EXPECT_LT(memory.job(key)->SpaceUsedLong(), 60'000u) << "of " << state.SpaceUsedLong();
+  EXPECT_EQ(memory.entry(key).bytes(), written);
+  auto one = state.command().sync();
+  unpack_ids(one);
+  EXPECT_EQ(one.ids_size(), 5000);
+  pack_ids(one);
+  pack_ids(one);
+  EXPECT_EQ(one.ids_size(), 1);
+  unpack_ids(one);
+  unpack_ids(one);
+  EXPECT_EQ(one.SerializeAsString(), state.command().sync().SerializeAsString());
 }
 
 TEST(Memory, AnEntryBringsAKeyBack) {
@@ -140,16 +139,6 @@ TEST(Memory, OfAnEndedJobTheCommandIsKnownButNotItsIds) {
   EXPECT_FALSE(job.has_crawl());
   end_job(failed, v1::JobState::failed, core::WallTime(5ms));
   EXPECT_TRUE(failed.has_crawl()) << "where it went wrong";
-}
-
-TEST(Memory, ForgetsOnlyFinishedJobsOldestFirst) {
-  Memory memory;
-  memory.apply(job("open", v1::JobState::waiting));
-  for (int i = 0; i < 10; ++i) memory.apply(job("j" + std::to_string(i), v1::JobState::completed, 100 + i));
-  EXPECT_THAT(memory.expired(102, 100, 100), ElementsAre(job_journal_key("acme", 1001, "j0"), job_journal_key("acme", 1001, "j1")));
-  EXPECT_EQ(memory.expired(0, 3, 100).size(), 7u) << "beyond what is kept";
-  EXPECT_EQ(memory.expired(0, 3, 5).size(), 5u);
-  EXPECT_THAT(memory.expired(0, 100, 100), IsEmpty());
 }
 
 }  // namespace

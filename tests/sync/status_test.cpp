@@ -64,7 +64,7 @@ TEST(Status, NamesAsLongAsTheyMayBeStayAsTheyAre) {
   EXPECT_EQ(e.resource(), resource);
 }
 
-TEST(Status, AnAnswerFitsItsTopicWhateverTheCommandSays) {
+TEST(Status, E10_AnAnswerFitsItsTopicWhateverTheCommandSays) {
   const std::string long_name(250'000, '\x01');  // six bytes each in JSON
   const auto m = status_message("st.status", job_event(v1::StatusEvent::rejected, job_of(long_name, long_name, long_name), kNow));
   EXPECT_LT(m.key.size() + m.value->size(), 4096u);

@@ -27,7 +27,7 @@ class TwoJobsOfAStream : public testing::Test {
   Life life{w};
 };
 
-TEST_F(TwoJobsOfAStream, TakeTurnsPageByPage) {
+TEST_F(TwoJobsOfAStream, E7_TakeTurnsPageByPage) {
   w.feed.rows = 200;
   host();
   w.clock.run_for(200ms);

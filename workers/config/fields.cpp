@@ -114,7 +114,7 @@ Table<App> app_table() {
 
 Table<Worker> worker_table() {
   Table<Worker> t("Budgets of a worker.");
-  t.size("max_memory", &Worker::max_memory, 64 * kMiB, 1024 * 1024 * kMiB, "Memory for pages and queues in flight.");
+  t.size("max_memory", &Worker::max_memory, 64 * kMiB, 1024 * 1024 * kMiB, "Memory for pages in flight and for jobs.");
   t.size("page_buffer", &Worker::page_buffer, kMiB / 16, 1024 * kMiB, "A body larger than this goes through a file.");
   t.size("max_body", &Worker::max_body, kMiB, 4 * 1024 * kMiB, "A larger body, as sent or inflated, is an error (too_large).");
   t.path("spool_dir", &Worker::spool_dir,

@@ -26,6 +26,10 @@ asio::awaitable<Result<Reservation>> ByteBudget::take(std::string owner, std::si
   co_return fail(ErrorKind::cancelled, "stopped while waiting for memory");
 }
 
+void ByteBudget::limit(std::size_t bytes) {
+  if (std::exchange(limit_, bytes) < bytes) grant();
+}
+
 void ByteBudget::change(std::size_t& share, std::size_t before, std::size_t after) {
   used_ = used_ - before + after;
   share = share - before + after;

@@ -58,6 +58,8 @@ class ByteBudget {
   /// cancelled: stop was asked.
   asio::awaitable<Result<Reservation>> take(std::string owner, std::size_t bytes, Need need, StopToken stop);
   std::size_t used() const noexcept { return used_; }
+  /// From now on it holds so much. What is out stays out; others wait until it is made up for.
+  void limit(std::size_t bytes);
 
  private:
   friend class Reservation;
@@ -70,12 +72,12 @@ class ByteBudget {
   };
   bool fits(std::size_t bytes) const noexcept { return used_ == 0 || used_ + bytes <= limit_; }
   /// Only of what fits.
-  bool fair(std::size_t share, std::size_t bytes) const noexcept { return share == 0 || share + bytes <= limit_ - (used_ + bytes); }
+  bool fair(std::size_t share, std::size_t bytes) const noexcept { return share == 0 || share + used_ + 2 * bytes <= limit_; }
   void change(std::size_t& share, std::size_t before, std::size_t after);
   void grant();
 
   Clock& clock_;
-  const std::size_t limit_;
+  std::size_t limit_;
   std::size_t used_ = 0;
   std::map<std::string, std::size_t> shares_;  ///< bytes that are out, by owner
   std::list<Waiter> line_;                     ///< those that need a first page stand before those that fetch ahead

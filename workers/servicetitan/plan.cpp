@@ -207,7 +207,7 @@ Result<Plan> plan(const PlanInput& in) {
   std::int64_t from = 0, to = in.settled_ms;
   if (out.mode == v1::incremental) from = look_back(in.resource, e, in.stream.watermark_ms(), to);
   if (out.mode == v1::window) {
-    from = ms(in.sync.from());
+    from = std::max<std::int64_t>(1, ms(in.sync.from()));  // there is nothing before 1970, and 0 would be without a bound
     to = std::min(ms(in.sync.to()), in.settled_ms);
   }
   if (feed)

@@ -42,6 +42,7 @@ v1::Failure failure(std::string code, std::string message) {
 
 Contribution answer(const Accept& accept, const Answering& to) {
   auto job = job_of(accept.command, to);
+  pack_ids(*job.mutable_command()->mutable_sync());
   job.set_body_hash(accept.body_hash);
   job.set_phase(v1::JobState::waiting);
   job.set_order(to.message.offset);
@@ -62,6 +63,7 @@ Contribution answer(const Coalesce& coalesce, const Answering& to) {
   job.set_finished_ms(job.accepted_ms());
   auto c = settling(to);
   c.messages.push_back(status_message(to.topics.status, job_event(v1::StatusEvent::coalesced, job, to.now)));
+  forget_arguments(*job.mutable_command());
   c.journal.push_back({key_of(coalesce.command), std::move(job)});
   if (coalesce.widened) c.journal.push_back({key_of(coalesce.widened->command()), *coalesce.widened});
   return c;
@@ -111,6 +113,7 @@ Contribution answer(const Control& control, const Answering& to, const std::opti
   if (refusal) *job.mutable_failure() = failure(refusal->code, refusal->message);
   auto c = settling(to);
   c.messages.push_back(status_message(to.topics.status, *end_event(job, to.now)));
+  forget_arguments(*job.mutable_command());
   c.journal.push_back({key_of(control.command), std::move(job)});
   return c;
 }

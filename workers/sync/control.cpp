@@ -136,7 +136,7 @@ std::vector<std::string> jobs_meant(const v1::Command& command, const Memory& me
   const auto& open = memory.open_jobs();
   for (auto key = open.lower_bound(prefix); key != open.end() && key->starts_with(prefix); ++key) {
     if (!target.resource.empty() && !of_resource(memory.job(*key)->command().sync(), target.resource)) continue;
-    if (command.has_cancel()) out.insert(out.end(), memory.followers(*key).begin(), memory.followers(*key).end());
+    if (command.has_cancel()) out.insert(out.end(), memory.jobs().followers(*key).begin(), memory.jobs().followers(*key).end());
     out.push_back(*key);
   }
   return out;

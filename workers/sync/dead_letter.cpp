@@ -30,8 +30,9 @@ bool tells_cause(std::string_view name) {
 void add_headers(Headers& out, const Headers& own) {
   std::size_t left = kHeaderBytes;
   for (const auto& [name, value] : own) {
-    if (tells_cause(name) || name.size() + value.size() > left) continue;
-    left -= name.size() + value.size();
+    const auto bytes = bytes_of_header(name, value);
+    if (tells_cause(name) || bytes > left) continue;
+    left -= bytes;
     out.emplace_back(name, value);
   }
 }

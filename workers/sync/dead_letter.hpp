@@ -15,6 +15,11 @@ namespace stsync::sync {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+/// What a header takes of a message: Kafka writes two lengths beside it.
+inline std::size_t bytes_of_header(std::string_view name, std::string_view value) noexcept {
+  return name.size() + value.size() + 10;
+}
+
 /// Carried by a command that was made from a dead letter, and by the dead letter that this one may become: "st.dlq/3/42".
 inline constexpr const char* kReplayOf = "st-replay-of";
 

@@ -29,6 +29,9 @@ constexpr core::Duration kHousekeeping = 10s;
 constexpr std::size_t kKeepFinished = 50'000;
 constexpr std::size_t kForgetAtOnce = 500;
 constexpr std::size_t kCommandsAtOnce = 64;
+/// Of an answer, beside what it repeats of its command.
+constexpr std::size_t kAnswerBytes = 512;
+constexpr int kTellRejected = 1;  // seconds: the dead letters name them all
 
 /// What has begun goes on first, then what somebody waits for.
 int urgency(const v1::JobState& job) {
@@ -119,15 +122,18 @@ boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
 
 boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
   while (!stop.stop_requested()) {
+    std::set<std::string> tenants;
     std::size_t taken = 0;
-    for (; taken < kCommandsAtOnce && !stop.stop_requested(); ++taken) {
+    for (; taken < kCommandsAtOnce && may_read_on() && !stop.stop_requested(); ++taken) {
       const auto m = ctx.consumer.poll(lane.partition_);
       if (!m) break;
       if (m->offset < next_offset) continue;  // fetched before the seek
       next_offset = m->offset + 1;
-      take(*m);
+      if (auto tenant = take(*m)) tenants.insert(std::move(*tenant));
     }
-    start_jobs();
+    for (const auto& tenant : tenants) start_jobs_of(tenant);
+    if (taken > 0) forget_finished();
+    ctx.make_room();
     if (stop.stop_requested()) co_return;
     if (taken < kCommandsAtOnce)
       co_await intake_wake->wait();
@@ -136,41 +142,69 @@ boost::asio::awaitable<void> Lane::Incarnation::read_commands() {
   }
 }
 
-void Lane::Incarnation::take(const kafka::Message& m) {
+/// Where Kafka is slow, commands stay in it: what is not polled is not fetched.
+bool Lane::Incarnation::may_read_on() const { return unanswered < ctx.shares.commands(ctx.lanes()); }
+
+std::optional<std::string> Lane::Incarnation::take(const kafka::Message& m) {
   IntakeContext intake{ctx.config, ctx.catalogue, memory, lane.partition_, ctx.config.kafka.partitions};
   intake.runs = [this](const std::string& key) { return running.contains(key); };
   intake.known = [](const v1::Command& command) { core::AtWork::add(crash_detail(command)); };
+  intake.free_memory = ctx.free_memory();
   const auto name = crash_name(m);
   const core::AtWork at_work(name);
   const auto crash = ctx.poison(name);
   const auto decision = crash ? Decision(poison_command(*crash)) : decide(m, intake);
   const Answering to{topics(), m, wall()};
-  const auto say = [this](const char* outcome, Contribution c) {
+  const auto say = [&](const char* outcome, Contribution c) {
     ctx.metrics.command(outcome);
-    committer.submit(std::move(c));
+    submit_answer(std::move(c), m);
   };
-  if (const auto* a = std::get_if<Accept>(&decision)) return say("accepted", answer(*a, to));
-  if (const auto* f = std::get_if<Forward>(&decision)) return say("forwarded", answer(*f, to));
-  if (const auto* d = std::get_if<Duplicate>(&decision)) return say("duplicate", answer(*d, to, memory));
-  if (const auto* merged = std::get_if<Coalesce>(&decision)) return say("coalesced", answer(*merged, to));
-  if (const auto* c = std::get_if<Control>(&decision)) return control(*c, to);
-  const auto& r = std::get<Reject>(decision);
-  ctx.metrics.dead_letter(r.code);
-  telemetry::log(Level::warn, "command_rejected", r.message, {{"code", r.code}, {"partition", m.partition}, {"offset", m.offset}});
-  auto c = answer(r, to);
-  if (crash) c.on_committed = ctx.forgets(name);
-  say("rejected", std::move(c));
+  if (const auto* a = std::get_if<Accept>(&decision)) {
+    say("accepted", answer(*a, to));
+    return job_journal_key(a->command.app(), a->command.tenant(), "");
+  }
+  if (const auto* c = std::get_if<Control>(&decision)) {
+    control(*c, to);
+    return job_journal_key(c->command.app(), c->command.tenant(), "");
+  }
+  if (const auto* f = std::get_if<Forward>(&decision)) say("forwarded", answer(*f, to));
+  if (const auto* d = std::get_if<Duplicate>(&decision)) say("duplicate", answer(*d, to, memory));
+  if (const auto* merged = std::get_if<Coalesce>(&decision)) say("coalesced", answer(*merged, to));
+  if (const auto* r = std::get_if<Reject>(&decision)) {
+    ctx.metrics.dead_letter(r->code);
+    telemetry::log_rarely(Level::warn, "command_rejected", kTellRejected, r->message,
+                          {{"code", r->code}, {"partition", m.partition}, {"offset", m.offset}});
+    auto c = answer(*r, to);
+    if (crash) c.on_committed = ctx.forgets(name);
+    say("rejected", std::move(c));
+  }
+  return std::nullopt;
+}
+
+void Lane::Incarnation::submit_answer(Contribution c, const kafka::Message& to) {
+  const auto bytes = size_of(to) + kAnswerBytes;
+  unanswered += bytes;
+  c.bytes += bytes;
+  c.on_committed = [this, bytes, then = std::move(c.on_committed)] {
+    unanswered -= bytes;
+    intake_wake->notify();
+    if (then) then();
+  };
+  committer.submit(std::move(c));
 }
 
 // --- jobs -------------------------------------------------------------------------------------------------------------------
 
-/// Starts every job whose stream is free, in the order of their commands.
-void Lane::Incarnation::start_jobs() {
+void Lane::Incarnation::start_jobs() { start_jobs_of("job/"); }
+
+/// Starts every job whose stream is free, in the order of their commands, of one tenant or of all.
+void Lane::Incarnation::start_jobs_of(const std::string& job_prefix) {
   if (stop.stop_requested()) return;
   std::vector<std::tuple<int, std::int64_t, const std::string*>> ready;
-  for (const auto& key : memory.open_jobs())
-    if (const auto& state = *memory.job(key); !running.contains(key) && state.phase() != v1::JobState::paused)
-      ready.emplace_back(urgency(state), state.order(), &key);
+  const auto& open = memory.open_jobs();
+  for (auto key = open.lower_bound(job_prefix); key != open.end() && key->starts_with(job_prefix); ++key)
+    if (const auto& state = *memory.job(*key); !running.contains(*key) && state.phase() != v1::JobState::paused)
+      ready.emplace_back(urgency(state), state.order(), &*key);
   std::sort(ready.begin(), ready.end());
   for (const auto& [rank, order, place] : ready) {
     const auto key = *place;
@@ -230,11 +264,13 @@ boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
   const auto end = co_await job.run(stop.token());
   const auto& c = job.state().command();
   leave_seat(key, stream_journal_key(c));
+  const bool others_wait = slots.scarce();
   slots.give_back(tenant_key(c.app(), c.tenant()));
   running.erase(key);
   if (end == JobEnd::lane_stopped) co_return;
   if (end == JobEnd::paused && memory.asked(key).what() == v1::AskedState::resume) change(key, v1::StatusEvent::resumed);
-  start_jobs();
+  others_wait ? start_jobs() : start_jobs_of(key.substr(0, key.rfind('/') + 1));
+  ctx.make_room();
 }
 
 // --- housekeeping -----------------------------------------------------------------------------------------------------------
@@ -246,13 +282,20 @@ boost::asio::awaitable<void> Lane::Incarnation::housekeeping() {
     sample_usage();
     const auto open = memory.open_jobs();
     for (const auto& key : open) expire(key);
-    const auto before = wall() - std::chrono::duration_cast<std::chrono::milliseconds>(ctx.config.worker.dedupe_keep);
-    const auto old = memory.expired(before.time_since_epoch().count(), kKeepFinished, kForgetAtOnce);
-    if (old.empty()) continue;
-    Contribution c;
-    for (const auto& key : old) c.journal.push_back({key, std::nullopt});
-    committer.submit(std::move(c));
+    start_jobs();  // the configuration may have changed
+    forget_finished();
   }
+}
+
+/// At least as many as a batch of commands and its jobs can bring.
+void Lane::Incarnation::forget_finished() {
+  const auto before = wall() - std::chrono::duration_cast<std::chrono::milliseconds>(ctx.config.worker.dedupe_keep);
+  const KeptJobs keep{kKeepFinished, ctx.shares.finished_jobs(ctx.lanes())};
+  const auto old = memory.jobs().expired(before.time_since_epoch().count(), keep, kForgetAtOnce);
+  if (old.empty()) return;
+  Contribution c;
+  for (const auto& key : old) c.journal.push_back({key, std::nullopt});
+  committer.submit(std::move(c));
 }
 
 /// What each tenant used since the last sample.

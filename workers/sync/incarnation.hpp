@@ -42,7 +42,10 @@ struct Lane::Incarnation final : TransactionRunner {
 
   // Commands.
   boost::asio::awaitable<void> read_commands();
-  void take(const kafka::Message& m);
+  /// Returns the tenant whose jobs it may let begin; nothing: nobody's.
+  std::optional<std::string> take(const kafka::Message& m);
+  bool may_read_on() const;
+  void submit_answer(Contribution c, const kafka::Message& to);
   void control(const Control& control, const Answering& to);
   std::optional<Refusal> control_jobs(const v1::Command& command, Contribution& changes);
   void control_job(v1::Command::ActionCase action, const std::string& key);
@@ -50,6 +53,7 @@ struct Lane::Incarnation final : TransactionRunner {
 
   // Jobs.
   void start_jobs();
+  void start_jobs_of(const std::string& job_prefix);
   bool may_start(const v1::JobState& state) const;
   std::optional<StreamSeat> take_seat(const std::string& key, const v1::JobState& state);
   void leave_seat(const std::string& key, const std::string& stream);
@@ -61,6 +65,7 @@ struct Lane::Incarnation final : TransactionRunner {
   bool set_aside(const std::string& key);
 
   boost::asio::awaitable<void> housekeeping();
+  void forget_finished();
   void sample_usage();
 
   core::WallTime wall() const { return ctx.clock.wall_now(); }
@@ -72,6 +77,7 @@ struct Lane::Incarnation final : TransactionRunner {
   Memory memory;
   std::int64_t next_offset;
   std::int64_t committed_offset;
+  std::size_t unanswered = 0;     ///< bytes of commands that were read and whose answers are not committed
   limits::FairGate commit_turns;  ///< outlives what the committer holds
   Committer committer;
   core::StopSource stop;  ///< ends this incarnation only

@@ -19,7 +19,7 @@ void Lane::Incarnation::control(const Control& control, const Answering& to) {
   auto c = answer(control, to, refusal);
   c.journal.insert(c.journal.begin(), changes.journal.begin(), changes.journal.end());
   ctx.metrics.command(refusal ? "rejected" : "accepted");
-  committer.submit(std::move(c));
+  submit_answer(std::move(c), to.message);
 }
 
 /// What a command without a job means is true of jobs to come, too. A job's own events follow when it has stopped.
@@ -40,12 +40,12 @@ void Lane::Incarnation::control_job(v1::Command::ActionCase action, const std::s
   if (state.phase() == v1::JobState::coalesced) {
     change(key, v1::StatusEvent::cancelled);
     const auto target = job_journal_key(state.command().app(), state.command().tenant(), state.target());
-    if (memory.asked(target).withdrawn() && memory.followers(target).empty()) control_job(action, target);
+    if (memory.asked(target).withdrawn() && memory.jobs().followers(target).empty()) control_job(action, target);
     return;
   }
   const auto it = running.find(key);
   const bool runs = it != running.end() && !it->second->ending();
-  const auto effect = effect_of(action, {state.phase(), memory.asked(key), runs, !memory.followers(key).empty()});
+  const auto effect = effect_of(action, {state.phase(), memory.asked(key), runs, !memory.jobs().followers(key).empty()});
   if (effect.event) return change(key, *effect.event);
   if (!effect.asked) return;
   Contribution c;
@@ -128,7 +128,7 @@ void Lane::Incarnation::do_what_is_left() {
     const core::AtWork at_work(key);
     const auto& job = *memory.job(key);
     const auto asked = memory.asked(key);
-    const auto event = left_to_do({job.phase(), asked, false, !memory.followers(key).empty()});
+    const auto event = left_to_do({job.phase(), asked, false, !memory.jobs().followers(key).empty()});
     if (event) {
       change(key, *event);
     } else if (begun(job.phase())) {

@@ -4,12 +4,14 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <google/protobuf/message.h>
 
 #include "codec/wire.hpp"
 #include "core/text.hpp"
 #include "kafka/client.hpp"
 #include "servicetitan/plan.hpp"
 #include "sync/control.hpp"
+#include "sync/dead_letter.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
 
@@ -23,6 +25,8 @@ constexpr int kMaxParameters = 500;
 constexpr std::size_t kMaxNameBytes = 200;
 constexpr std::size_t kMaxStreamBytes = 1024;
 constexpr int kMaxPaused = 1000;
+/// Of the jobs that a command might be merged into.
+constexpr int kLookedAt = 8;
 
 constexpr std::string_view kForwarded = "st-forwarded";
 
@@ -30,11 +34,19 @@ Reject reject(const v1::Command& command, std::string code, std::string message)
   return {command, std::move(code), std::move(message)};
 }
 
-/// Everything that a forwarded copy or a dead letter would carry on: a message that just fits its topic would not fit another.
-std::size_t size_of(const kafka::Message& m) {
-  auto size = m.value->size() + (m.key ? m.key->size() : 0);
-  for (const auto& [name, value] : m.headers) size += name.size() + value.size();
-  return size;
+/// Also in the messages that it holds.
+bool has_unknown_fields(const google::protobuf::Message& m) {
+  const auto* reflection = m.GetReflection();
+  if (!reflection->GetUnknownFields(m).empty()) return true;
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection->ListFields(m, &fields);
+  return std::any_of(fields.begin(), fields.end(), [&](const auto* field) {
+    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) return false;
+    if (!field->is_repeated()) return has_unknown_fields(reflection->GetMessage(m, field));
+    for (int i = 0; i < reflection->FieldSize(m, field); ++i)
+      if (has_unknown_fields(reflection->GetRepeatedMessage(m, field, i))) return true;
+    return false;
+  });
 }
 
 std::optional<Reject> read(const kafka::Message& m, v1::Command& command) {
@@ -44,7 +56,7 @@ std::optional<Reject> read(const kafka::Message& m, v1::Command& command) {
   const auto* type = m.header("content-type");
   if (type != nullptr && *type == "application/protobuf") {
     if (!command.ParseFromString(*m.value)) return Reject{std::nullopt, "bad_command", "not a stsync.v1.Command"};
-    if (!command.GetReflection()->GetUnknownFields(command).empty()) return Reject{command, "bad_command", "an unknown field"};
+    if (has_unknown_fields(command)) return Reject{command, "bad_command", "an unknown field"};
     return std::nullopt;
   }
   if (auto ok = codec::from_json(*m.value, command); !ok) return Reject{std::nullopt, "bad_command", ok.error().message()};
@@ -62,11 +74,20 @@ std::optional<Reject> check_address(const v1::Command& c, const config::Config& 
   return std::nullopt;
 }
 
+/// "7/12" has two; a path may end with any of them.
+bool has_dot_part(std::string_view id) {
+  for (std::size_t begin = 0, end = 0; begin <= id.size(); begin = end + 1) {
+    end = std::min(id.find('/', begin), id.size());
+    if (const auto part = id.substr(begin, end - begin); part == "." || part == "..") return true;
+  }
+  return false;
+}
+
 /// Ids end up in paths and lists: no id may be read as something else there.
 bool valid_record_id(std::string_view id) {
-  return !id.empty() && id.size() <= kMaxIdBytes && id != "." && id != ".." &&
-         std::all_of(id.begin(), id.end(),
-                     [](unsigned char ch) { return ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' && ch != '\\'; });
+  return !id.empty() && id.size() <= kMaxIdBytes && !has_dot_part(id) && std::all_of(id.begin(), id.end(), [](unsigned char ch) {
+    return ch > ' ' && ch < 0x7f && ch != ',' && ch != '"' && ch != '\\';
+  });
 }
 
 /// Files are named by paths, which may be anything that people call files.
@@ -104,8 +125,16 @@ std::optional<Reject> check_report(const v1::Command& c) {
   return std::nullopt;
 }
 
+/// What JSON cannot say either.
+bool valid_time(const google::protobuf::Timestamp& t) {
+  constexpr std::int64_t kYear1 = -62'135'596'800, kYear10000 = 253'402'300'800;  // seconds
+  return t.seconds() >= kYear1 && t.seconds() < kYear10000 && t.nanos() >= 0 && t.nanos() < 1'000'000'000;
+}
+
 std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catalogue& catalogue) {
   const auto& s = c.sync();
+  for (const auto* time : {&s.from(), &s.to(), &s.start_by(), &s.deadline()})
+    if (!valid_time(*time)) return reject(c, "bad_command", "a time that is not within the years 1 to 9999");
   const auto* resource = catalogue.find(s.resource());
   if (resource == nullptr)
     return reject(c, "unknown_resource",
@@ -140,7 +169,10 @@ std::optional<Reject> check_sync(const v1::Command& c, const servicetitan::Catal
 std::optional<Reject> check_pause(const v1::Command& c, const IntakeContext& context) {
   const auto& resource = c.pause().resource();
   if (resource.empty()) return std::nullopt;
-  if (resource.size() > kMaxStreamBytes || context.catalogue.find(resource.substr(0, resource.find('/'))) == nullptr)
+  const auto slash = resource.find('/');
+  const auto* known = context.catalogue.find(resource.substr(0, slash));
+  const bool one_report = slash != std::string::npos && known != nullptr && known->endpoint(servicetitan::Role::report) != nullptr;
+  if (resource.size() > kMaxStreamBytes || known == nullptr || (slash != std::string::npos && !one_report))
     return reject(c, "unknown_resource", fmt::format("'{}' is not a resource", core::printable(resource, 80)));
   if (context.memory.tenant(tenant_journal_key(c.app(), c.tenant())).paused_resources_size() >= kMaxPaused)
     return reject(c, "queue_full", fmt::format("{} resources of this tenant are paused already", kMaxPaused));
@@ -167,48 +199,62 @@ bool lasts_for(const v1::Sync& job, const v1::Sync& command) {
          lasts(job.has_start_by(), job.start_by(), command.has_start_by(), command.start_by());
 }
 
-/// The same but for what the jobs read.
-bool same_kind(const v1::Sync& a, const v1::Sync& b) {
-  return a.mode() == b.mode() && a.report().SerializeAsString() == b.report().SerializeAsString() &&
-         time_of(a.from()) == time_of(b.from()) && time_of(a.to()) == time_of(b.to());
-}
-
 /// The job with the ids of another command too; nothing: it has them all. An error: they are too many for one job.
 core::Result<std::optional<v1::JobState>> widened(const v1::JobState& job, const v1::Sync& sync) {
-  std::set<std::string> known(job.command().sync().ids().begin(), job.command().sync().ids().end());
   auto wider = job;
+  auto& own = *wider.mutable_command()->mutable_sync();
+  unpack_ids(own);
+  std::set<std::string> known(own.ids().begin(), own.ids().end());
+  const auto before = own.ids_size();
   for (const auto& id : sync.ids())
-    if (known.insert(id).second) wider.mutable_command()->mutable_sync()->add_ids(id);
-  if (wider.command().sync().ids_size() > kMaxIds) return core::fail(core::ErrorKind::too_large, "too many ids for one job");
-  if (wider.command().sync().ids_size() == job.command().sync().ids_size()) return std::optional<v1::JobState>();
+    if (known.insert(id).second) own.add_ids(id);
+  if (own.ids_size() > kMaxIds) return core::fail(core::ErrorKind::too_large, "too many ids for one job");
+  if (own.ids_size() == before) return std::optional<v1::JobState>();
+  pack_ids(own);
   return std::optional(std::move(wider));
 }
 
-/// Into a waiting job of the same stream that does what this one would, or can do it too.
-std::optional<Coalesce> merge(const v1::Command& c, const std::string& hash, const IntakeContext& context) {
-  for (const auto& key : context.memory.open_jobs()) {
+/// Into one of the newest jobs of a kind, if it waits. Older ones could not take in those that came after them either.
+std::optional<Coalesce> merge_into(const std::string& kind, const v1::Command& c, const std::string& hash,
+                                   const IntakeContext& context) {
+  const auto& jobs = context.memory.jobs().of_kind(kind);
+  auto left = kLookedAt;
+  for (auto it = jobs.rbegin(); it != jobs.rend() && left > 0; ++it, --left) {
+    const std::string key(it->second);
     const auto& job = *context.memory.job(key);
+    if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || context.runs(key)) continue;
     const auto& other = job.command();
-    if (job.phase() != v1::JobState::waiting || job.counts().calls() > 0 || !other.has_sync() || context.runs(key)) continue;
-    if (other.app() != c.app() || other.tenant() != c.tenant() || other.sync().resource() != c.sync().resource()) continue;
     if (!lasts_for(other.sync(), c.sync())) continue;
-    if (other.sync().mode() == v1::full && c.sync().mode() == v1::incremental) return Coalesce{c, hash, other.id()};
-    if (!same_kind(other.sync(), c.sync())) continue;
+    if (other.sync().mode() != c.sync().mode()) return Coalesce{c, hash, other.id()};
     if (auto wider = widened(job, c.sync())) return Coalesce{c, hash, other.id(), std::move(*wider)};
   }
   return std::nullopt;
 }
 
-std::size_t waiting_jobs(const v1::Command& c, const Memory& memory) {
-  std::size_t n = 0;
-  for (const auto& key : memory.open_jobs()) {
-    const auto& job = *memory.job(key);
-    if (job.phase() == v1::JobState::waiting && job.command().app() == c.app() && job.command().tenant() == c.tenant()) ++n;
-  }
-  return n;
+/// Into a waiting job of the same stream that does what this one would, or can do it too.
+std::optional<Coalesce> merge(const v1::Command& c, const std::string& hash, const IntakeContext& context) {
+  auto merged = merge_into(kind_of_sync(c, c.sync().mode()), c, hash, context);
+  if (!merged && c.sync().mode() == v1::incremental) merged = merge_into(kind_of_sync(c, v1::full), c, hash, context);
+  return merged;
+}
+
+/// Whether there is no room for one more: of the worker's memory a tenant gets no more than it leaves.
+std::optional<Reject> check_room(const v1::Command& c, const IntakeContext& context) {
+  const auto load = context.memory.jobs().load(c.app(), c.tenant());
+  const auto bytes = memory_of(c);
+  if (load.bytes == 0 ? bytes <= context.free_memory : load.bytes + 2 * bytes <= context.free_memory) return std::nullopt;
+  return reject(c, "queue_full",
+                fmt::format("no memory is left for it: jobs of this tenant that have not ended take {} KiB (worker.max_memory)",
+                            load.bytes >> 10));
 }
 
 }  // namespace
+
+std::size_t size_of(const kafka::Message& m) noexcept {
+  auto size = (m.value ? m.value->size() : 0) + (m.key ? m.key->size() : 0);
+  for (const auto& [name, value] : m.headers) size += bytes_of_header(name, value);
+  return size;
+}
 
 Decision decide(const kafka::Message& message, const IntakeContext& context) {
   v1::Command command;
@@ -231,8 +277,9 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
     return Control{std::move(command), hash};
   }
   if (auto bad = check_sync(command, context.catalogue)) return *bad;
+  if (auto full = check_room(command, context)) return *full;
   if (auto merged = merge(command, hash, context)) return std::move(*merged);
-  if (waiting_jobs(command, context.memory) >= context.waiting_of_tenant_limit)
+  if (context.memory.jobs().load(command.app(), command.tenant()).waiting >= context.waiting_of_tenant_limit)
     return reject(command, "queue_full",
                   fmt::format("{} jobs of this tenant are waiting already", context.waiting_of_tenant_limit));
   auto note = pause_over(command, context.memory).value_or("");

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -54,6 +55,8 @@ struct IntakeContext {
   std::int32_t partition = 0;
   std::int32_t partitions = 1;
   std::size_t waiting_of_tenant_limit = 1000;
+  /// Bytes of the worker's memory that are left for jobs.
+  std::size_t free_memory = std::numeric_limits<std::size_t>::max() / 4;
   /// Whether somebody works on the job behind a journal key, also where the journal still says that it waits.
   std::function<bool(const std::string& key)> runs = [](const std::string&) { return false; };
   /// Told as soon as it is known whose command it is, for the case that the rest crashes.
@@ -61,6 +64,9 @@ struct IntakeContext {
 };
 
 inline constexpr std::size_t kMaxCommandBytes = 256u << 10;
+
+/// Everything that a forwarded copy or a dead letter would carry on: a message that just fits its topic would not fit another.
+std::size_t size_of(const kafka::Message& m) noexcept;
 
 Decision decide(const kafka::Message& message, const IntakeContext& context);
 

@@ -198,7 +198,9 @@ std::optional<Error> Job::begin() {
 
 /// From what the plan or the journal says.
 std::optional<Error> Job::make_crawl() {
-  auto crawl = servicetitan::make_crawl(context_.catalogue, *resource_, state_.crawl(), state_.command().sync());
+  auto sync = state_.command().sync();
+  unpack_ids(sync);
+  auto crawl = servicetitan::make_crawl(context_.catalogue, *resource_, state_.crawl(), sync);
   if (!crawl) return crawl.error();
   crawl_ = std::move(*crawl);
   return std::nullopt;

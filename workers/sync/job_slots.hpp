@@ -18,6 +18,8 @@ class JobSlots {
     if (at == taken_.end()) return true;
     return at->second < std::min(kOfTenant, kMost - std::min(kMost, all_));
   }
+  /// So many are taken that a slot given back may be another tenant's.
+  bool scarce() const noexcept { return all_ + kOfTenant > kMost; }
   void take(const std::string& tenant) {
     ++taken_[tenant];
     ++all_;

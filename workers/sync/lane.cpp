@@ -58,9 +58,10 @@ std::int64_t Lane::lag() const {
 std::map<std::string, int> Lane::phases() const {
   std::map<std::string, int> out;
   if (current_ != nullptr)
-    for (const auto& [phase, count] : current_->memory.phases()) out[v1::JobState::Phase_Name(phase)] = count;
+    for (const auto& [phase, count] : current_->memory.jobs().phases()) out[v1::JobState::Phase_Name(phase)] = count;
   return out;
 }
+std::size_t Lane::open_jobs() const { return current_ == nullptr ? 0 : current_->memory.jobs().open_bytes(); }
 bool Lane::busy() const noexcept { return current_ != nullptr && !current_->running.empty(); }
 
 boost::asio::awaitable<void> Lane::run() {
@@ -144,8 +145,10 @@ boost::asio::awaitable<Result<void>> Lane::live_with(kafka::LaneClient& kafka) {
   Incarnation incarnation(*this, kafka, std::move(*restored));
   current_ = &incarnation;
   ready_ = true;
+  context_.make_room();
   auto result = co_await incarnation.live();
   current_ = nullptr;
+  context_.make_room();
   co_return result;
 }
 

@@ -11,6 +11,7 @@
 #include "sync/committer.hpp"
 #include "sync/intake.hpp"
 #include "sync/job.hpp"
+#include "sync/memory_shares.hpp"
 
 namespace stsync::sync {
 
@@ -31,6 +32,9 @@ struct LaneContext {
   const std::map<std::string, RecordTopic>& record_topics;  ///< those that exist
   std::function<int()> busy_lanes;
   core::ByteBudget& page_memory;
+  MemoryShares shares;
+  std::function<std::size_t()> lanes;              ///< of the worker
+  std::function<std::size_t()> open_jobs;          ///< bytes of memory, in all lanes of the worker
   std::function<void(const core::Error&)> refuse;  ///< the worker must end: the cluster is not what the configuration says
   core::CrashNoteFile* crash_notes = nullptr;      ///< of earlier lives of the worker; none: nothing is known of them
 
@@ -41,6 +45,10 @@ struct LaneContext {
 
   /// Whether the group confirmed our membership lately: only then may the vendor be called for our partitions.
   bool leased() const;
+  /// Bytes of memory for jobs to come.
+  std::size_t free_memory() const { return shares.free_for_jobs(open_jobs()); }
+  /// Pages leave room for jobs that are more than their share.
+  void make_room() const { page_memory.limit(shares.pages(open_jobs())); }
 };
 
 /// One partition of the commands topic: its producer, its journal, its jobs (design 4). Loop thread only.
@@ -60,6 +68,8 @@ class Lane {
   bool busy() const noexcept;
   /// Commands that are there but not read yet.
   std::int64_t lag() const;
+  /// Of jobs that have not ended, in bytes.
+  std::size_t open_jobs() const;
   /// How many jobs are in each phase.
   std::map<std::string, int> phases() const;
   std::int32_t partition() const noexcept { return partition_; }

@@ -28,21 +28,63 @@ core::Result<std::optional<JournalEntry::Value>> parse_entry(const std::string& 
   return core::fail(core::ErrorKind::bad_data, "a foreign journal key " + core::printable(key, 80));
 }
 
-/// Of the job that a command was merged into.
-std::string target_key(const std::string& key, const v1::JobState& job) { return key.substr(0, key.rfind('/') + 1) + job.target(); }
-
 }  // namespace
 
 std::optional<std::string> JournalEntry::bytes() const {
   if (!value) return std::nullopt;
+  if (const auto* job = std::get_if<v1::JobState>(&*value); job != nullptr && job->command().sync().ids_size() > 0) {
+    auto whole = *job;
+    unpack_ids(*whole.mutable_command()->mutable_sync());
+    return whole.SerializeAsString();
+  }
   return std::visit([](const auto& state) { return state.SerializeAsString(); }, *value);
+}
+
+void pack_ids(v1::Sync& sync) {
+  if (sync.ids_size() < 2) return;
+  std::string all;
+  for (const auto& id : sync.ids()) {
+    if (!all.empty()) all += '\n';
+    all += id;
+  }
+  sync.clear_ids();
+  sync.mutable_ids()->Add()->assign(all);
+}
+
+void unpack_ids(v1::Sync& sync) {
+  const auto packed = std::move(*sync.mutable_ids());
+  sync.mutable_ids()->Clear();
+  for (const auto& text : packed)
+    for (std::size_t begin = 0, end = 0; end < text.size(); begin = end + 1) {
+      end = std::min(text.find('\n', begin), text.size());
+      sync.add_ids(text.substr(begin, end - begin));
+    }
+}
+
+void forget_arguments(v1::Command& command) {
+  switch (command.action_case()) {
+    case v1::Command::kSync:
+      command.mutable_sync()->clear_ids();
+      if (command.sync().has_report()) command.mutable_sync()->mutable_report()->clear_parameters();
+      return;
+    case v1::Command::kCancel:
+      return command.mutable_cancel()->Clear();
+    case v1::Command::kPause:
+      return command.mutable_pause()->Clear();
+    case v1::Command::kResume:
+      return command.mutable_resume()->Clear();
+    case v1::Command::kCursor:
+      return command.mutable_cursor()->Clear();
+    default:
+      return;
+  }
 }
 
 void end_job(v1::JobState& job, v1::JobState::Phase phase, core::WallTime now) {
   job.set_phase(phase);
   job.set_finished_ms(now.time_since_epoch().count());
   if (phase != v1::JobState::failed) job.clear_crawl();
-  if (job.command().has_sync()) job.mutable_command()->mutable_sync()->clear_ids();
+  forget_arguments(*job.mutable_command());
 }
 
 JournalEntry asked_entry(const std::string& job, const v1::AskedState& asked) {
@@ -62,15 +104,17 @@ void forget_cursor(v1::StreamState& stream) {
 core::Result<void> Memory::read(const std::string& key, const std::optional<std::string>& value) {
   auto parsed = parse_entry(key, value);
   if (!parsed) return core::fail(parsed.error());
+  if (*parsed)
+    if (auto* job = std::get_if<v1::JobState>(&**parsed); job != nullptr && job->command().has_sync())
+      pack_ids(*job->mutable_command()->mutable_sync());
   apply({key, std::move(*parsed)});
   return {};
 }
 
 void Memory::apply(const JournalEntry& entry) {
-  forget(entry.key);
-  if (!entry.value) return;
+  if (!entry.value) return forget(entry.key);
   if (const auto* job = std::get_if<v1::JobState>(&*entry.value))
-    remember(entry.key, *job);
+    jobs_.put(entry.key, *job);
   else if (const auto* stream = std::get_if<v1::StreamState>(&*entry.value))
     streams_[entry.key] = *stream;
   else if (const auto* tenant = std::get_if<v1::TenantState>(&*entry.value))
@@ -81,39 +125,19 @@ void Memory::apply(const JournalEntry& entry) {
     offset_ = lane->offset();
 }
 
-void Memory::remember(const std::string& key, const v1::JobState& job) {
-  jobs_[key] = job;
-  ++phases_[job.phase()];
-  if (!terminal(job.phase())) open_.insert(key);
-  if (job.phase() == v1::JobState::coalesced) followers_[target_key(key, job)].insert(key);
-}
-
 void Memory::forget(const std::string& key) {
+  jobs_.erase(key);
   streams_.erase(key);
   tenants_.erase(key);
   asked_.erase(key);
-  const auto it = jobs_.find(key);
-  if (it == jobs_.end()) return;
-  --phases_[it->second.phase()];
-  open_.erase(key);
-  if (it->second.phase() == v1::JobState::coalesced)
-    if (const auto of = followers_.find(target_key(key, it->second));
-        of != followers_.end() && of->second.erase(key) > 0 && of->second.empty())
-      followers_.erase(of);
-  jobs_.erase(it);
 }
 
 JournalEntry Memory::entry(const std::string& key) const {
-  if (const auto it = jobs_.find(key); it != jobs_.end()) return {key, it->second};
+  if (const auto* job = jobs_.find(key); job != nullptr) return {key, *job};
   if (const auto it = streams_.find(key); it != streams_.end()) return {key, it->second};
   if (const auto it = tenants_.find(key); it != tenants_.end()) return {key, it->second};
   if (const auto it = asked_.find(key); it != asked_.end()) return {key, it->second};
   return {key, std::nullopt};
-}
-
-const v1::JobState* Memory::job(const std::string& key) const {
-  const auto it = jobs_.find(key);
-  return it == jobs_.end() ? nullptr : &it->second;
 }
 
 v1::StreamState Memory::stream(const std::string& key) const {
@@ -129,25 +153,6 @@ v1::TenantState Memory::tenant(const std::string& key) const {
 v1::AskedState Memory::asked(const std::string& job) const {
   const auto it = asked_.find(asked_journal_key(job));
   return it == asked_.end() ? v1::AskedState() : it->second;
-}
-
-const std::set<std::string>& Memory::followers(const std::string& job) const {
-  static const std::set<std::string> none;
-  const auto it = followers_.find(job);
-  return it == followers_.end() ? none : it->second;
-}
-
-std::vector<std::string> Memory::expired(std::int64_t before_ms, std::size_t keep, std::size_t most) const {
-  std::vector<std::pair<std::int64_t, const std::string*>> finished;
-  for (const auto& [key, job] : jobs_)
-    if (terminal(job.phase()) && !(job.phase() == v1::JobState::coalesced && open_.contains(target_key(key, job))))
-      finished.emplace_back(job.finished_ms(), &key);
-  std::sort(finished.begin(), finished.end());
-  const auto surplus = finished.size() > keep ? finished.size() - keep : 0;
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < finished.size() && out.size() < most; ++i)
-    if (i < surplus || finished[i].first < before_ms) out.push_back(*finished[i].second);
-  return out;
 }
 
 }  // namespace stsync::sync

@@ -10,6 +10,7 @@
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "stsync/v1/journal.pb.h"
+#include "sync/jobs.hpp"
 #include "sync/life_cycle.hpp"
 
 namespace stsync::sync {
@@ -21,6 +22,14 @@ struct JournalEntry {
   std::optional<Value> value;
   std::optional<std::string> bytes() const;
 };
+
+/// A list of ids in little memory: as one text, a line each, which no id may hold (intake). Only in memory: entries of the journal
+/// are written and read as lists. Both may be done twice.
+void pack_ids(v1::Sync& sync);
+void unpack_ids(v1::Sync& sync);
+
+/// What is remembered of a command that has ended, or that another job stands for: not what it was to read or set.
+void forget_arguments(v1::Command& command);
 
 /// The job has ended. It is kept to know its command again and to tell its end: the ids that it was to read are not, and where it
 /// stood only where it failed.
@@ -42,33 +51,23 @@ class Memory {
 
   /// The entry that would bring a key back to what it is now.
   JournalEntry entry(const std::string& key) const;
-  const v1::JobState* job(const std::string& key) const;
+  /// Its ids are packed.
+  const v1::JobState* job(const std::string& key) const { return jobs_.find(key); }
+  const Jobs& jobs() const noexcept { return jobs_; }
   v1::StreamState stream(const std::string& key) const;
   v1::TenantState tenant(const std::string& key) const;
   /// What is asked of the job behind a key.
   v1::AskedState asked(const std::string& job) const;
-  /// Keys of the commands that were merged into the job behind a key and not cancelled since.
-  const std::set<std::string>& followers(const std::string& job) const;
-  /// Jobs in a phase, kept as they change.
-  const std::map<v1::JobState::Phase, int>& phases() const noexcept { return phases_; }
   std::int64_t offset() const noexcept { return offset_; }
-  const std::map<std::string, v1::JobState>& jobs() const noexcept { return jobs_; }
   /// Keys of the jobs that have not ended: few, however many finished ones are kept.
-  const std::set<std::string>& open_jobs() const noexcept { return open_; }
-  /// Keys of finished jobs that may be forgotten: finished before `before_ms`, and the oldest beyond `keep`; at most `most`. What
-  /// was merged into a job stays as long as that one is open.
-  std::vector<std::string> expired(std::int64_t before_ms, std::size_t keep, std::size_t most) const;
+  const std::set<std::string>& open_jobs() const noexcept { return jobs_.open(); }
 
  private:
   void forget(const std::string& key);
-  void remember(const std::string& key, const v1::JobState& job);
-  std::map<std::string, v1::JobState> jobs_;
+  Jobs jobs_;
   std::map<std::string, v1::StreamState> streams_;
   std::map<std::string, v1::TenantState> tenants_;
   std::map<std::string, v1::AskedState> asked_;
-  std::set<std::string> open_;
-  std::map<std::string, std::set<std::string>> followers_;  ///< by the key of their job
-  std::map<v1::JobState::Phase, int> phases_;
   std::int64_t offset_ = -1;
 };
 

@@ -20,8 +20,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr core::Duration kTick = 1s;
-/// Of max_memory, for pages; the rest is for the program, librdkafka and what a page needs while it is inflated.
-constexpr std::uint64_t kPagesOf10 = 6;
 /// More than calls can be under way: the limiter decides who gets one, and tokens are fetched beside them.
 constexpr std::size_t kConnections = limits::Scheduler::kConnections + 64;
 constexpr int kLogEvery = 60;  // seconds: a broker that is away is said once a minute
@@ -45,7 +43,8 @@ Worker::Worker(boost::asio::any_io_executor loop, core::Clock& clock, core::Rng&
       token_watch_(metrics),
       limiter_(clock, rng, servicetitan::quota_terms(config),
                [this](const limits::LimitName& name, double per_second) { return limit_store_.quota(name, per_second); }),
-      page_memory_(clock, static_cast<std::size_t>(config.worker.max_memory / 10 * kPagesOf10)),
+      shares_(config.worker.max_memory),
+      page_memory_(clock, shares_.pages(0)),
       tick_(clock.make_signal()),
       closings_(loop, clock),
       tasks_(loop, clock) {}
@@ -222,10 +221,17 @@ void Worker::assigned(const std::vector<std::int32_t>& partitions) {
                       return static_cast<int>(
                           std::count_if(lanes_.begin(), lanes_.end(), [](const auto& l) { return l.second->busy(); }));
                     },
-                    page_memory_, [this](const core::Error& e) { error(e, true); }, surroundings_.crash_notes()},
+                    page_memory_, shares_, [this] { return lanes_.size(); }, [this] { return open_jobs(); },
+                    [this](const core::Error& e) { error(e, true); }, surroundings_.crash_notes()},
         p);
     lane_tasks_->spawn(fmt::format("lane {}", p), lanes_[p]->run());
   }
+}
+
+std::size_t Worker::open_jobs() const {
+  std::size_t bytes = 0;
+  for (const auto& [p, lane] : lanes_) bytes += lane->open_jobs();
+  return bytes;
 }
 
 void Worker::revoked(bool lost) {

@@ -53,6 +53,7 @@ class Worker final : public kafka::GroupListener {
   boost::asio::awaitable<http::ServerResponse> serve(http::ServerRequest request);
   core::Result<void> make_consumer();
   boost::asio::awaitable<void> close_lanes();
+  std::size_t open_jobs() const;
   bool own_ghost() const;
   boost::asio::awaitable<void> watch_loop();
   boost::asio::awaitable<void> drain_watch(core::StopToken stop);
@@ -75,6 +76,7 @@ class Worker final : public kafka::GroupListener {
   TokenWatch token_watch_;
   std::unique_ptr<tokens::Tokens> tokens_;
   limits::Limiter limiter_;
+  const MemoryShares shares_;
   core::ByteBudget page_memory_;
   std::unique_ptr<servicetitan::Api> api_;
   std::map<std::string, RecordTopic> record_topics_;
