@@ -45,6 +45,7 @@ struct Flood : ::testing::Test {
     };
     for (const auto& tenant : config.apps[0].tenants)
       vendor.make_list(tenant.id, "marketing/categories", ListModel::Kind::windowed).add(clock.wall_now());
+    make_worker(kMaxMemory);
     clock.run_for(1h);
   }
   ~Flood() override {
@@ -58,7 +59,6 @@ struct Flood : ::testing::Test {
     config::Config c;
     c.environments["integration"] = {"integration", "https://api.example", "https://auth.example/connect/token", ""};
     c.kafka.partitions = c.kafka.record_partitions = kPartitions;
-    c.worker.max_memory = kMaxMemory;
     config::App app;
     app.name = "acme";
     app.app_key.value = core::Secret("ak1.secret");
@@ -72,6 +72,10 @@ struct Flood : ::testing::Test {
     }
     c.apps.push_back(app);
     return c;
+  }
+  void make_worker(std::uint64_t max_memory) {
+    config.worker.max_memory = max_memory;
+    worker = std::make_unique<SimWorker>(cluster, vendor, config, catalogue, "", rng.next());
   }
   void start() {
     tasks.spawn("broker", [](Flood& self) -> boost::asio::awaitable<void> {
@@ -133,7 +137,7 @@ struct Flood : ::testing::Test {
   StatusReader statuses{cluster.broker, config.kafka.topics.status};
   const servicetitan::Catalogue catalogue = servicetitan::Catalogue::load("", "").value();
   core::TaskGroup tasks{loop.get_executor(), clock};
-  std::unique_ptr<SimWorker> worker = std::make_unique<SimWorker>(cluster, vendor, config, catalogue, "", 7);
+  std::unique_ptr<SimWorker> worker;
   bool over = false;
 };
 
@@ -170,6 +174,41 @@ TEST_F(Flood, E12_WhileKafkaTakesNoAnswersCommandsStayInIt) {
   for (const auto& [number, batch] : cluster.batches) most = std::max(most, batch.messages);
   constexpr std::size_t kOfACommand = 600;  // bytes at least, with its answer
   EXPECT_LE(most, bytes / kOfACommand * 2 + 100) << "a status and an entry or a dead letter for each";
+}
+
+TEST_F(Flood, E12_LargeJobsStayInTheirShareAndAreAllTakenOver) {
+  make_worker(4 * kMaxMemory);
+  std::string ids;
+  for (int i = 0; i < 5000; ++i) ids += fmt::format("{}{}", i == 0 ? "" : ",", 100'000'000 + i);
+  const auto large = fmt::format(R"("sync":{{"resource":"jpm.jobs","mode":"ids","ids":[{}],"deadline":)", ids);
+  const auto send_large = [&](int n) {  // the ones before may end too early to stand for it
+    send(kFlooded, "l" + std::to_string(n), large + fmt::format(R"("2099-01-01T00:{:02}:{:02}Z"}})", n / 60, n % 60));
+  };
+  send(kFlooded, "pause", R"("pause":{})");
+  for (int n = 0; n < 200; ++n) send_large(n);
+  start();
+  ASSERT_TRUE(wait_for(kFlooded, "l199", v1::StatusEvent::rejected, 2min));
+  const auto accepted = outcomes("l", 200).at(v1::StatusEvent::accepted);
+  std::size_t most = 0;
+  for_each_memory([&](const sync::Memory& m) { most = std::max(most, m.jobs().open_bytes()); });
+  const auto share = sync::MemoryShares(config.worker.max_memory).free_for_jobs(0);
+  EXPECT_LE(most, share / 2) << "half of it is left to others";
+  EXPECT_GE(most, share / 2 - 2 * most / static_cast<std::size_t>(accepted));
+
+  worker->kill();
+  clock.run_until([this] { return worker->ended(); }, 1h);
+  make_worker(kMaxMemory);
+  worker->start(tasks);
+  EXPECT_GT(most, sync::MemoryShares(kMaxMemory).free_for_jobs(0)) << "more than this one has for them";
+  send_large(200);
+  ASSERT_TRUE(wait_for(kFlooded, "l200", v1::StatusEvent::rejected, 2min)) << "there is no room";
+  send(kFlooded, "cancel", R"("cancel":{})");
+  ASSERT_TRUE(wait_for(kFlooded, "cancel", v1::StatusEvent::completed, 1min));
+  int cancelled = 0;
+  for (int n = 0; n < 200; ++n) cancelled += first(told(kFlooded, "l" + std::to_string(n)), v1::StatusEvent::cancelled) != nullptr;
+  EXPECT_EQ(cancelled, accepted) << "it knew them all";
+  send_large(201);
+  EXPECT_TRUE(wait_for(kFlooded, "l201", v1::StatusEvent::accepted, 1min)) << "now there is";
 }
 
 TEST_F(Flood, E12_OfControlCommandsTheLastAreRemembered) {

@@ -214,7 +214,7 @@ TEST(Job, WaitsForCredentialsThatWork) {
   expect_every_row_once(w);
 }
 
-TEST(Job, ItsIdsAreInTheJournalAsTheyWereInTheCommand) {
+TEST(Job, ItsIdsAreInTheJournalAsTheyWereInTheCommandAndCountedWithItsPages) {
   World w;
   auto command = sync_command(v1::ids);
   for (int i = 0; i < 3; ++i) command.mutable_sync()->add_ids(std::to_string(100 + i));
@@ -228,6 +228,8 @@ TEST(Job, ItsIdsAreInTheJournalAsTheyWereInTheCommand) {
   Life life(w);
   pack_ids(*command.mutable_sync());
   life.start(command);
+  w.clock.run_for(1s);
+  EXPECT_EQ(life.page_memory().used(), 2 * w.config.worker.page_buffer + 3 * 12) << "a page takes its entry of the journal with it";
   ASSERT_TRUE(life.run());
   EXPECT_THAT(asked, ElementsAre("100,101,102"));
   v1::JobState first;

@@ -26,6 +26,8 @@ constexpr core::Duration kAuthWait = 60s;
 constexpr core::Duration kLongestStall = 15min;
 /// A page is in memory twice: as its body, and in the producer's queue until the broker has it.
 constexpr std::size_t kCopies = 2;
+/// With each page that is not committed goes the journal's entry of the job, what that was before, and what to go back to.
+constexpr std::size_t kEntries = 3;
 /// What the list of records takes of each: on the page, in the step, in the run.
 constexpr std::size_t kRecordMemory = sizeof(codec::Record) + sizeof(std::uint32_t) + sizeof(PageRows::Row);
 
@@ -296,7 +298,8 @@ bool Job::ask_for_less(const servicetitan::Request& request, const Error& error)
 /// A page, waiting as long as it takes for credentials that work: others go on meanwhile.
 boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(const servicetitan::Request& request, core::Reservation& memory) {
   for (;;) {
-    const auto unknown = static_cast<std::size_t>(context_.config.worker.page_buffer) * kCopies;
+    const auto entries = kEntries * bytes_of_arguments(state_.command().sync());
+    const auto unknown = static_cast<std::size_t>(context_.config.worker.page_buffer) * kCopies + entries;
     const auto expected = largest_page_ == 0 ? unknown : largest_page_;
     const auto need = uncommitted_.empty() ? core::ByteBudget::Need::first : core::ByteBudget::Need::ahead;
     auto taken = co_await context_.page_memory.take(tenant_key(account_.app, account_.tenant), expected, need, stop_.token());
@@ -304,7 +307,7 @@ boost::asio::awaitable<core::Result<FetchedPage>> Job::fetch(const servicetitan:
     auto page = co_await context_.pages.get_page(account_, request, calls_, *this, stop_.token());
     count_calls();
     if (page) {
-      const auto takes = memory_of(*page);
+      const auto takes = memory_of(*page) + entries;
       largest_page_ = std::max(largest_page_, takes);
       taken->resize(takes);
       memory = std::move(*taken);

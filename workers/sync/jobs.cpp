@@ -6,6 +6,7 @@
 
 #include "core/text.hpp"
 #include "sync/life_cycle.hpp"
+#include "sync/memory.hpp"
 #include "sync/names.hpp"
 #include "sync/status.hpp"
 
@@ -16,8 +17,9 @@ namespace {
 constexpr std::size_t kAllocated = 14;
 /// Keys of an entry and their places in maps and sets.
 constexpr std::size_t kPlaces = 320;
-/// Ids are in memory once as an entry of the journal, twice in a job that runs, three times as much in its crawl.
-constexpr std::size_t kCopiesOfIds = 6;
+/// Ids are in memory once as an entry of the journal, twice in a job that runs, and three times as large in its crawl; parameters
+/// of a report no more.
+constexpr std::size_t kCopies = 6;
 
 std::string_view tenant_of(std::string_view job_key) { return job_key.substr(0, job_key.rfind('/') + 1); }
 
@@ -26,26 +28,25 @@ std::string target_key(std::string_view key, const v1::JobState& job) { return s
 
 std::string kind_of(const v1::JobState& job) { return kind_of_sync(job.command(), job.command().sync().mode()); }
 
-std::size_t bytes_of_ids(const v1::Sync& sync) {
+}  // namespace
+
+std::size_t bytes_of_arguments(const v1::Sync& sync) {
   std::size_t bytes = 0;
   for (const auto& id : sync.ids()) bytes += id.size() + 1;
+  for (const auto& p : sync.report().parameters()) bytes += p.SpaceUsedLong();
   return bytes;
 }
 
-}  // namespace
-
 std::size_t memory_of(const v1::JobState& job) {
-  return job.SpaceUsedLong() * kAllocated / 10 + kPlaces + (kCopiesOfIds - 1) * bytes_of_ids(job.command().sync());
+  return job.SpaceUsedLong() * kAllocated / 10 + kPlaces + (kCopies - 1) * bytes_of_arguments(job.command().sync());
 }
 
 std::size_t memory_of(const v1::Command& command) {
-  const auto ids = bytes_of_ids(command.sync());
-  auto rest = command;
-  if (rest.has_sync()) rest.mutable_sync()->clear_ids();
   v1::JobState job;
-  *job.mutable_command() = std::move(rest);
+  *job.mutable_command() = command;
+  pack_ids(*job.mutable_command()->mutable_sync());
   job.mutable_counts();
-  return memory_of(job) + kCopiesOfIds * ids;
+  return memory_of(job);
 }
 
 std::string kind_of_sync(const v1::Command& command, v1::Mode mode) {

@@ -23,6 +23,9 @@ struct KeptJobs {
   std::size_t bytes = 0;
 };
 
+/// What a sync is to read, as far as it may be long: ids and parameters of a report, in bytes.
+std::size_t bytes_of_arguments(const v1::Sync& sync);
+
 /// Bytes of memory that a job takes, those included that it takes while it runs.
 std::size_t memory_of(const v1::JobState& job);
 /// The same of the job that a command would become.
