@@ -287,8 +287,7 @@ TEST(KafkaCases, A23_WhatSomebodyElseLeftOpenHoldsUpNothingOfOurs) {
   const auto other =
       stage.stsync({"sync", "--tenant", std::to_string(tenant), "--resource", "jpm.jobs", "--mode", "full", "--wait"}, 30s);
   EXPECT_EQ(other.code, 0) << "its records go to the topic with the open transaction: " << other.err;
-  EXPECT_THAT(metrics_of(*worker),
-              HasSubstr(fmt::format("stsync_command_lag{{partition=\"{}\"}} 2\n", mine)))
+  EXPECT_THAT(metrics_of(*worker), HasSubstr(fmt::format("stsync_command_lag{{partition=\"{}\"}} 2\n", mine)))
       << "theirs and the command behind it";
   EXPECT_THAT(worker->err(), Not(HasSubstr("behind")));
   commands.abort();

@@ -207,8 +207,7 @@ TEST_F(StalledLoop, C17_AnswersNoProbeAndGoesOnOrIsReplacedWithoutLoss) {
   go_on();
   EXPECT_EQ(first.wait(120s), 0) << first.err() << worker->err();
   EXPECT_EQ(probe(telemetry_url(*worker) + "/livez"), 0);
-  EXPECT_THAT(metrics_of(*worker),
-              ::testing::ContainsRegex("stsync_loop_lag_seconds_sum ([6-9]|[1-9][0-9])"));
+  EXPECT_THAT(metrics_of(*worker), ::testing::ContainsRegex("stsync_loop_lag_seconds_sum ([6-9]|[1-9][0-9])"));
 
   stall();
   Process second(stage.command(full_sync("crm.customers", "stalls-it-again")));
