@@ -71,6 +71,7 @@ struct Planted : ::testing::Test {
       s.length = std::chrono::minutes(6);  // some need a chain of accidents
       s.bugs = bugs;
       s.freezes = s.freezes || bugs.forget_lease;
+      if (bugs.journal_to_stable) s.marking = std::chrono::seconds(5);  // until then what was committed is not stable
       const auto problems = play(s).problems;
       if (std::any_of(problems.begin(), problems.end(), [&](const auto& p) { return p.find(expected) != std::string::npos; }))
         return true;
