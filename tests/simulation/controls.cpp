@@ -78,8 +78,12 @@ void Controls::find_standing(const std::vector<v1::Command>& sent) {
 
 std::set<std::string> Controls::paused() const {
   std::set<std::string> out;
-  for (const auto& [job, asked] : jobs_)
-    if (asked.back().what == v1::Command::kPause && !statuses_.ended(job)) out.insert(job);
+  for (const auto& [job, asked] : jobs_) {
+    // A job that goes on for others is no less paused when its own command is cancelled.
+    const auto last = std::find_if(asked.rbegin(), asked.rend(),
+                                   [&](const Asked& a) { return a.what != v1::Command::kCancel || !followed(job); });
+    if (last != asked.rend() && last->what == v1::Command::kPause && !statuses_.ended(job)) out.insert(job);
+  }
   return out;
 }
 

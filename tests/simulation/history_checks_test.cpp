@@ -91,6 +91,19 @@ TEST_F(Orders, AJobThatOthersWaitForGoesOn) {
   EXPECT_THAT(problems({4, 5, 6}), IsEmpty());
 }
 
+TEST_F(Orders, AJobThatGoesOnForOthersStaysPausedWhenItsOwnCommandIsCancelled) {
+  run_job();
+  Entry entry;
+  entry.value = R"({"type":"coalesced","job":"j9","app":"acme","tenant":1001,"target":"j1"})";
+  cluster.broker.append("st.status", 0, entry);
+  send("c2").mutable_pause()->set_job("j1");
+  tell(v1::StatusEvent::completed, "c2");
+  send("c3").mutable_cancel()->set_job("j1");
+  tell(v1::StatusEvent::completed, "c3");
+  statuses.read_on();
+  EXPECT_THAT(Controls(statuses, sent).paused(), ElementsAre(kJob));
+}
+
 TEST_F(Orders, APauseHoldsUntilTheNextOrder) {
   run_job();
   send("c2").mutable_pause()->set_resource("jpm.jobs");
