@@ -30,7 +30,7 @@ struct Load {
           stage.command({"sync", "--tenant", std::to_string(tenant), "--resource", resources, "--mode", "full", "--wait"})));
   }
   /// So many pages of the first tenant were committed.
-  bool wait_for_progress(std::size_t times) const { return followers.front()->wait_for_text("progress", 60s, times); }
+  bool wait_for_progress(std::size_t times) const { return followers.front()->wait_for_text("progress", 120s, times); }
   void expect_everything_once() const {
     for (const auto& f : followers) EXPECT_EQ(f->wait(240s), 0) << f->err();
     const auto checked = check_records(stage.read(stage.record_topics()));
