@@ -130,10 +130,9 @@ int run(const Options& o) {
   std::vector<std::string> kinds;
   for (const auto& [name, n] : faults.happened()) kinds.push_back(fmt::format("\"{}\":{}", name, n));
   fmt::print(
-      "{{\"seed\":{},\"faults\":{},\"seconds\":{:.0f},\"rounds\":{},\"jobs\":{},\"cancelled\":{},\"controls_done\":{},\"controls_"
-      "refused\":{},\"records\":{},{},\"refetched\":{}"
-      ","
-      "\"refetched_of_one\":{},\"kills\":{},\"revived\":{},\"kinds\":{{{}}}}}\n",
+      "{{\"seed\":{},\"faults\":{},\"seconds\":{:.0f},\"rounds\":{},\"jobs\":{},\"cancelled\":{},\"controls_done\":{},"
+      "\"controls_refused\":{},\"records\":{},{},\"refetched\":{},\"refetched_of_one\":{},\"kills\":{},\"revived\":{},\"kinds\":{{{"
+      "}}}}}\n",
       o.seed, o.faults, std::chrono::duration<double>(Clock::now() - start).count(), rounds.number(), rounds.jobs().size(),
       told.cancelled.size(), controls["completed"], controls["rejected"], verdict.records, fmt::join(counts, ","),
       rounds.refetched(), rounds.refetched_of_one(), faults.kills(), revived, fmt::join(kinds, ","));
@@ -144,7 +143,8 @@ int run(const Options& o) {
     if (!all.empty()) std::fprintf(stderr, "%s: %s", name.c_str(), lines(all).c_str());
   }
   if (!good)
-    std::fprintf(stderr, "again: scripts/chaos --faults %d --seed %llu\n", o.faults, static_cast<unsigned long long>(o.seed));
+    std::fprintf(stderr, "again: scripts/chaos --faults %d --seed %llu%s\n", o.faults, static_cast<unsigned long long>(o.seed),
+                 o.only.empty() ? "" : fmt::format(" --only '{}'", fmt::join(o.only, ",")).c_str());
   return good ? 0 : 1;
 }
 

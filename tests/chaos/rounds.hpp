@@ -14,9 +14,11 @@ class Rounds {
  public:
   explicit Rounds(const test::Stage& stage) : stage_(stage) {}
 
-  /// `kills`: how many faults so far could make a stream be read again from its last commit.
+  /// Sends the jobs and waits for the broker. `kills`: how many faults so far could make a stream be read again from its last
+  /// commit.
   void begin(int kills);
   bool ended(const Told& told) const { return told.all_ended(current_); }
+  /// Of a round that has ended. `kills`: as many of them by now.
   void count(int kills);
 
   int number() const noexcept { return number_; }

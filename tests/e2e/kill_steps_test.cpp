@@ -70,6 +70,17 @@ struct KillSteps : ::testing::Test {
     kill();
   }
 
+  /// Of the job's first call, which meets the fault, when the worker is killed in it.
+  void expect_nothing_of_a_call(const std::string& id, const std::string& resource, const std::string& met) {
+    start_fresh();
+    fault(met);
+    begin(id, resource);
+    wait_for_call();
+    kill();
+    EXPECT_THAT(told(), Contains("started"));
+    EXPECT_EQ(records_of(resource), 0U);
+    finish();
+  }
   void expect_everything_once() const {
     const auto checked = check_records(stage.read(stage.record_topics()));
     EXPECT_TRUE(checked.problems.empty()) << checked.problems.front();
@@ -104,24 +115,8 @@ TEST_F(KillSteps, C1_to_C4_BeforeThereIsAPage) {
   EXPECT_THAT(told(), Not(Contains("completed")));
   finish();
 
-  start_fresh();
-  fault(R"({"delay_ms":600000,"path_contains":"/tenant/"})");
-  begin("c3-after-token", "crm.customers");
-  wait_for_call();
-  kill();
-  EXPECT_THAT(told(), Contains("started"));
-  EXPECT_EQ(records_of("crm.customers"), 0U);
-  finish();
-
-  start_fresh();
-  fault(R"({"drip_ms":20,"path_contains":"/tenant/"})");
-  begin("c4-mid-body", "crm.locations");
-  wait_for_call();
-  kill();
-  EXPECT_THAT(told(), Contains("started"));
-  EXPECT_EQ(records_of("crm.locations"), 0U);
-  finish();
-
+  expect_nothing_of_a_call("c3-after-token", "crm.customers", R"({"delay_ms":600000,"path_contains":"/tenant/"})");
+  expect_nothing_of_a_call("c4-mid-body", "crm.locations", R"({"drip_ms":20,"path_contains":"/tenant/"})");
   expect_everything_once();
 }
 

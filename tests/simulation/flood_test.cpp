@@ -35,7 +35,7 @@ struct Flood : ::testing::Test {
   static constexpr std::int64_t kFlooded = 1001;
   const std::int64_t neighbour = next_tenant(kFlooded, true), elsewhere = next_tenant(kFlooded, false);
 
-  Flood() : config(make_config()) {
+  Flood() : config(config_of_all()) {
     const auto& t = config.kafka.topics;
     for (const auto& topic : {t.journal, t.status, t.usage, t.dlq, std::string("st.marketing.categories")})
       cluster.broker.create_topic(topic, kPartitions);
@@ -55,22 +55,9 @@ struct Flood : ::testing::Test {
     tasks.spawn("settle", cluster.network.settle());
     clock.run_for(10min);
   }
-  config::Config make_config() const {
-    config::Config c;
-    c.environments["integration"] = {"integration", "https://api.example", "https://auth.example/connect/token", ""};
+  config::Config config_of_all() const {
+    auto c = make_config({kFlooded, neighbour, elsewhere});
     c.kafka.partitions = c.kafka.record_partitions = kPartitions;
-    config::App app;
-    app.name = "acme";
-    app.app_key.value = core::Secret("ak1.secret");
-    for (const auto id : {kFlooded, neighbour, elsewhere}) {
-      config::Tenant tenant;
-      tenant.id = id;
-      tenant.environment = "integration";
-      tenant.client_id.value = core::Secret("id");
-      tenant.client_secret.value = core::Secret("secret");
-      app.tenants.push_back(tenant);
-    }
-    c.apps.push_back(app);
     return c;
   }
   void make_worker(std::uint64_t max_memory) {

@@ -4,6 +4,24 @@
 
 namespace stsync::simulation {
 
+config::Config make_config(const std::vector<std::int64_t>& tenants) {
+  config::Config c;
+  c.environments["integration"] = {"integration", "https://api.example", "https://auth.example/connect/token", ""};
+  config::App app;
+  app.name = "acme";
+  app.app_key.value = core::Secret("ak1.secret");
+  for (const auto id : tenants) {
+    config::Tenant tenant;
+    tenant.id = id;
+    tenant.environment = "integration";
+    tenant.client_id.value = core::Secret("id");
+    tenant.client_secret.value = core::Secret("secret");
+    app.tenants.push_back(tenant);
+  }
+  c.apps.push_back(app);
+  return c;
+}
+
 using boost::asio::awaitable;
 using core::Result;
 

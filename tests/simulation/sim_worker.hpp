@@ -1,7 +1,9 @@
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "simulation/cluster.hpp"
 #include "simulation/vendor_model.hpp"
@@ -9,6 +11,9 @@
 #include "sync/worker.hpp"
 
 namespace stsync::simulation {
+
+/// For workers of the model: an app, acme, with these tenants.
+config::Config make_config(const std::vector<std::int64_t>& tenants);
 
 /// Models in the place of Kafka, the vendor and the port of a worker.
 class SimSurroundings final : public sync::Surroundings {

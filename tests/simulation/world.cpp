@@ -1,6 +1,7 @@
 #include "simulation/world.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -22,9 +23,10 @@ const std::vector<std::pair<std::string, ListModel::Kind>> kLists{{"marketing.ca
 /// A call leaves so much later than the lease was looked at, at most.
 constexpr core::Duration kCallDelay = 1s;
 
-config::Config make_config(const Scenario& s) {
-  config::Config c;
-  c.environments["integration"] = {"integration", "https://api.example", "https://auth.example/connect/token", ""};
+config::Config config_of(const Scenario& s) {
+  std::vector<std::int64_t> tenants(static_cast<std::size_t>(s.tenants));
+  std::iota(tenants.begin(), tenants.end(), 1001);
+  auto c = make_config(tenants);
   c.kafka.partitions = kPartitions;
   c.kafka.record_partitions = kRecordPartitions;
   if (s.little_memory) {
@@ -32,18 +34,6 @@ config::Config make_config(const Scenario& s) {
     c.worker.page_buffer = 2'500;
   }
   c.worker.settle = 20s;  // what changes during a run is read in it
-  config::App app;
-  app.name = "acme";
-  app.app_key.value = core::Secret("ak1.secret");
-  for (int i = 1; i <= s.tenants; ++i) {
-    config::Tenant tenant;
-    tenant.id = 1000 + i;
-    tenant.environment = "integration";
-    tenant.client_id.value = core::Secret("id");
-    tenant.client_secret.value = core::Secret("secret");
-    app.tenants.push_back(tenant);
-  }
-  c.apps.push_back(app);
   return c;
 }
 
@@ -63,7 +53,7 @@ const servicetitan::Catalogue& World::catalogue() {
 World::World(const Scenario& scenario)
     : s_(scenario),
       rng_(scenario.seed),
-      config_(make_config(scenario)),
+      config_(config_of(scenario)),
       cluster_(loop_.get_executor(), clock_, rng_, config_.kafka.topics.commands, kPartitions),
       vendor_(clock_, rng_),
       statuses_(cluster_.broker, config_.kafka.topics.status),

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "journal_job.hpp"
 #include "sync/memory.hpp"
 #include "sync/memory_shares.hpp"
 #include "sync/names.hpp"
@@ -18,14 +19,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-JournalEntry job(const std::string& id, v1::JobState::Phase phase, std::int64_t finished_ms = 0) {
-  v1::JobState state;
-  state.mutable_command()->set_id(id);
-  state.set_phase(phase);
-  state.set_finished_ms(finished_ms);
-  return {job_journal_key("acme", 1001, id), state};
-}
 
 constexpr KeptJobs kNone{0, 0};
 constexpr KeptJobs of(std::size_t count) { return {count, std::numeric_limits<std::size_t>::max()}; }

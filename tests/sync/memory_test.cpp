@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "journal_job.hpp"
 #include "sync/names.hpp"
 
 namespace stsync::sync {
@@ -11,14 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-JournalEntry job(const std::string& id, v1::JobState::Phase phase, std::int64_t finished_ms = 0) {
-  v1::JobState state;
-  state.mutable_command()->set_id(id);
-  state.set_phase(phase);
-  state.set_finished_ms(finished_ms);
-  return {job_journal_key("acme", 1001, id), state};
-}
 
 TEST(Memory, IsWhatTheJournalSaysLast) {
   Memory memory;
