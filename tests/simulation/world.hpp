@@ -56,6 +56,7 @@ class World {
   void make_topics();
   void fill_vendor();
   bool check_call(const Link& link, std::int64_t tenant);
+  void read_statuses();
   bool all_ended();
   Report end_of(core::TimePoint start);
   void finish();
@@ -79,6 +80,7 @@ class World {
   std::vector<v1::Command> sent_;
   std::set<std::string> misplaced_;  ///< ids of those on the wrong partition
   std::set<std::string> resumed_;    ///< jobs that were let go on at the end
+  std::set<std::string> followed_on_;  ///< jobs that follow one whose cursor was lost
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin
   core::TaskGroup tasks_;

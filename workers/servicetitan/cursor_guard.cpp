@@ -93,7 +93,7 @@ class CursorGuard final : public Crawl {
     return core::fail(
         ErrorKind::cursor_lost,
         fmt::format("{}: the cursor stands behind everything that the server has (nothing changed at or after {}); was "
-                    "the environment overwritten by a copy?",
+                    "its newest row deleted, or the environment overwritten by a copy?",
                     target_.resource->name, utc(state_.newest_ms())));
   }
 
