@@ -13,6 +13,7 @@ find_package(Protobuf REQUIRED)
 find_package(tl-expected REQUIRED)
 pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka)
 pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
+find_library(CCTZ cctz REQUIRED)
 find_path(RAPIDJSON_INCLUDE rapidjson/reader.h REQUIRED)
 
 add_library(stsync_rapidjson INTERFACE)

@@ -102,6 +102,11 @@ TEST_F(BadConfig, EachProblemNamesPlaceFindingAndExpectation) {
       {tenants(tenant("1", "1", ", schedules: [{resources: [\"jpm jobs\"], every: 1h}]")), "found 'jpm jobs', expected a resource"},
       {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], every: 1s}]")), "every: found '1s'"},
       {tenants(tenant("1", "1", ", schedules: [{every: 1h}]")), "'resources' is missing"},
+      {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"]}]")), "schedules[0]: expected every or cron"},
+      {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], every: 1h, cron: \"@daily\"}]")), "found every and cron"},
+      {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], cron: \"0 25 * * *\"}]")), "cron: hour: found '25'"},
+      {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], cron: \"@daily\", time_zone: Gotham}]")),
+       "time zone: found 'Gotham'"},
       {tenants(tenant("1", "3")), "client_id_file: cannot read id3"},
   };
   for (const auto& [text, expected] : cases) {

@@ -58,9 +58,10 @@ bool is_end(const v1::StatusEvent& event);
 /// What must hold of the topics once everybody has stopped, whatever happened before.
 class Checker {
  public:
+  /// `open`: names of jobs that need not have ended.
   Checker(const SimCluster& cluster, const VendorModel& vendor, const config::Config& config, const StatusReader& statuses,
-          const std::vector<v1::Command>& sent)
-      : cluster_(cluster), vendor_(vendor), config_(config), statuses_(statuses), sent_(sent) {}
+          const std::vector<v1::Command>& sent, const std::set<std::string>& open)
+      : cluster_(cluster), vendor_(vendor), config_(config), statuses_(statuses), sent_(sent), open_(open) {}
   /// A line for each thing that is wrong.
   std::vector<std::string> check();
   std::size_t records() const noexcept { return records_; }
@@ -101,6 +102,7 @@ class Checker {
   const config::Config& config_;
   const StatusReader& statuses_;
   const std::vector<v1::Command>& sent_;
+  const std::set<std::string>& open_;
   std::map<std::string, Sequence> jobs_;
   std::map<std::string, std::vector<std::string>> markers_;  ///< by job
   std::map<std::string, Cursor> cursors_;                    ///< by "tenant/resource"

@@ -38,6 +38,7 @@ struct Scenario {
   bool vendor = false;            ///< 429, 5xx, resets
   bool controls = false;          ///< cancel, pause, resume; the same command twice; commands on the wrong partition
   bool little_memory = false;     ///< for a few pages at a time
+  bool schedules = false;         ///< tenants have schedules of a minute
   Trouble trouble;                ///< with the broker, from the beginning
   core::Duration marking{};       ///< the longest time until a transaction that has ended is seen by readers, from the beginning
   std::vector<Happening> script;  ///< by time
@@ -52,6 +53,7 @@ struct Report {
   std::vector<std::string> problems;
   std::uint64_t fingerprint = 0;  ///< of everything on the topics
   std::size_t commands = 0, records = 0, transactions = 0, kills = 0, freezes = 0, doubts = 0, aborts = 0;
+  std::size_t runs = 0;         ///< of schedules
   std::size_t unreachable = 0;  ///< requests to a broker that was away
   int calls = 0;                ///< to the vendor
   core::Duration virtual_time{};

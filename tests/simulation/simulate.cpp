@@ -18,19 +18,19 @@ using stsync::simulation::Scenario;
 
 struct Options {
   std::uint64_t seeds = 100, first = 0;
-  bool log = false;
+  bool log = false, schedules = false;
 };
 
 [[noreturn]] void usage() {
-  std::fprintf(stderr, "usage: simulate [--seeds N] [--seed S] [--log]\n");
+  std::fprintf(stderr, "usage: simulate [--seeds N] [--seed S] [--schedules] [--log]\n");
   std::exit(2);
 }
 
 Options read(const std::vector<std::string>& args) {
   Options o;
   for (std::size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == "--log") {
-      o.log = true;
+    if (args[i] == "--log" || args[i] == "--schedules") {
+      (args[i] == "--log" ? o.log : o.schedules) = true;
       continue;
     }
     const auto value = i + 1 < args.size() ? stsync::core::parse_int(args[i + 1]) : std::nullopt;
@@ -62,7 +62,8 @@ bool good(const Scenario& scenario, const Report& report) {
   for (std::size_t i = 0; i < std::min(kMost, report.problems.size()); ++i)
     std::fprintf(stderr, "  %s\n", report.problems[i].c_str());
   if (report.problems.size() > kMost) std::fprintf(stderr, "  and %zu more\n", report.problems.size() - kMost);
-  std::fprintf(stderr, "  again: scripts/simulate --seed %llu\n", static_cast<unsigned long long>(s.seed));
+  std::fprintf(stderr, "  again: scripts/simulate%s --seed %llu\n", s.schedules ? " --schedules" : "",
+               static_cast<unsigned long long>(s.seed));
   return false;
 }
 
@@ -75,7 +76,8 @@ int main(int argc, char** argv) {
   Report sum;
   std::string failed;
   for (std::uint64_t i = 0; i < options.seeds; ++i) {
-    const auto scenario = Scenario::of(options.first + i);
+    auto scenario = Scenario::of(options.first + i);
+    scenario.schedules = options.schedules;
     const auto report = stsync::simulation::play(scenario);
     if (!good(scenario, report)) failed += (failed.empty() ? "" : ",") + std::to_string(scenario.seed);
     sum.fingerprint ^= report.fingerprint;

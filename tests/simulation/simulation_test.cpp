@@ -58,6 +58,19 @@ TEST_P(Seeds, NothingIsLostDoubledTornOrStuckWhateverHappens) {
 }
 INSTANTIATE_TEST_SUITE_P(Part, Seeds, ::testing::Range<std::uint64_t>(0, Seeds::kParts));
 
+TEST(Simulation, RunsOfSchedulesAreNeitherLeftOutNorDoubledWhateverHappens) {
+  constexpr std::uint64_t kFirst = 100'000, kSeeds = STSYNC_SEEDS_OF_SIMULATION / 20;
+  std::size_t runs = 0;
+  for (auto seed = kFirst; seed < kFirst + kSeeds && !HasFailure(); ++seed) {
+    auto scenario = Scenario::of(seed);
+    scenario.schedules = true;
+    const auto report = play(scenario);
+    EXPECT_THAT(report.problems, IsEmpty()) << "scripts/simulate --schedules --seed " << seed;
+    runs += report.runs;
+  }
+  EXPECT_GT(runs, 10 * kSeeds);
+}
+
 /// Mistakes that are found.
 struct Planted : ::testing::Test {
   /// Whether one of the first `seeds` tells of it, in these words.

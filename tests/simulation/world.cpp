@@ -7,6 +7,7 @@
 
 #include "core/text.hpp"
 #include "kafka/client.hpp"
+#include "simulation/schedule_check.hpp"
 #include "sync/names.hpp"
 
 namespace stsync::simulation {
@@ -23,6 +24,8 @@ const std::vector<std::pair<std::string, ListModel::Kind>> kLists{{"marketing.ca
                                                                   {"jpm.project-types", ListModel::Kind::plain}};
 /// A call leaves so much later than the lease was looked at, at most.
 constexpr core::Duration kCallDelay = 1s;
+/// So long a job may take that begins by itself, where nothing is wrong any more.
+constexpr auto kEndsWithin = 3min;
 
 config::Config config_of(const Scenario& s) {
   std::vector<std::int64_t> tenants(static_cast<std::size_t>(s.tenants));
@@ -34,6 +37,8 @@ config::Config config_of(const Scenario& s) {
     c.worker.max_memory = 25'000;
     c.worker.page_buffer = 2'500;
   }
+  if (s.schedules)
+    for (auto& tenant : c.apps[0].tenants) tenant.schedules = {every_minute()};
   c.worker.settle = 20s;  // what changes during a run is read in it
   return c;
 }
@@ -165,10 +170,27 @@ Report World::end_of(core::TimePoint start) {
   return std::move(report_);
 }
 
-/// A job that cannot go on from its cursor (the row of the newest change went) ends, and a full follows it under an id that is made
-/// of its own: nobody sent that one, and all else holds of it too.
+/// Nobody sends the commands of jobs that begin by themselves, and all else holds of them too.
 void World::read_statuses() {
   statuses_.read_on();
+  know_scheduled();
+  know_successors();
+}
+
+void World::know_scheduled() {
+  for (const auto& [name, told] : statuses_.jobs()) {
+    const auto& accepted = told.front().event;
+    if (!told_run(accepted) || !scheduled_.emplace(name, time_of(accepted)).second) continue;
+    auto c = command_for(accepted.tenant());
+    c.set_id(accepted.job());
+    c.mutable_sync()->set_resource(accepted.resource());
+    sent_.push_back(std::move(c));
+  }
+}
+
+/// A job that cannot go on from its cursor (the row of the newest change went) ends, and a full follows it under an id that is made
+/// of its own.
+void World::know_successors() {
   for (std::size_t i = 0; i < sent_.size(); ++i) {
     const auto& told = statuses_.job(job_name(sent_[i]));
     const auto* end = simulation::end_of(told);
@@ -185,7 +207,8 @@ void World::read_statuses() {
 bool World::all_ended() {
   keep_workers_up();
   read_statuses();
-  if (std::all_of(sent_.begin(), sent_.end(), [this](const auto& c) { return statuses_.ended(job_name(c)); })) return true;
+  const auto ended = [this](const auto& c) { return statuses_.ended(job_name(c)) || scheduled_.contains(job_name(c)); };
+  if (std::all_of(sent_.begin(), sent_.end(), ended)) return true;
   resume_the_paused();
   return false;
 }
@@ -202,6 +225,7 @@ bool World::wait_for(const std::function<bool()>& done, core::Duration limit, co
 }
 
 void World::finish() {
+  const auto end = clock_.wall_now();
   for (auto& slot : slots_)
     if (slot.worker) slot.worker->stop();
   for (auto& worker : gone_) worker->stop();
@@ -216,8 +240,14 @@ void World::finish() {
   tasks_.spawn("settle", cluster_.network.settle());
   clock_.run_for(10min);
   read_statuses();
-  Checker checker(cluster_, vendor_, config_, statuses_, sent_);
+  std::set<std::string> young;  // of those that begin by themselves some always have not ended
+  for (const auto& [name, accepted] : scheduled_)
+    if (accepted > end - kEndsWithin) young.insert(name);
+  Checker checker(cluster_, vendor_, config_, statuses_, sent_, young);
   for (auto& problem : checker.check()) report_.problems.push_back(std::move(problem));
+  if (s_.schedules)
+    for (auto& problem : check_runs(statuses_, end)) report_.problems.push_back(std::move(problem));
+  report_.runs = scheduled_.size();
   report_.commands = sent_.size();
   report_.records = checker.records();
   report_.transactions = cluster_.batches.size();

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -57,6 +58,8 @@ class World {
   void fill_vendor();
   bool check_call(const Link& link, std::int64_t tenant);
   void read_statuses();
+  void know_scheduled();
+  void know_successors();
   bool all_ended();
   Report end_of(core::TimePoint start);
   void finish();
@@ -78,9 +81,10 @@ class World {
   VendorModel vendor_;
   StatusReader statuses_;
   std::vector<v1::Command> sent_;
-  std::set<std::string> misplaced_;  ///< ids of those on the wrong partition
-  std::set<std::string> resumed_;    ///< jobs that were let go on at the end
-  std::set<std::string> followed_on_;  ///< jobs that follow one whose cursor was lost
+  std::set<std::string> misplaced_;                  ///< ids of those on the wrong partition
+  std::set<std::string> resumed_;                    ///< jobs that were let go on at the end
+  std::map<std::string, core::WallTime> scheduled_;  ///< jobs that began by themselves, and when they were accepted
+  std::set<std::string> followed_on_;                ///< jobs that follow one whose cursor was lost
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin
   core::TaskGroup tasks_;

@@ -22,6 +22,7 @@ struct Options {
   SyncOptions sync;
   ControlOptions control;
   StreamsOptions streams;
+  SchedulesOptions schedules;
   DlqOptions dlq;
   SimOptions sim;
   DemoOptions demo;
@@ -106,6 +107,19 @@ void add_streams(CLI::App& app, Options& o, int& exit) {
   auto* all = reset->add_flag("--all", s.all, "Every stream that the tenant has, after its data was replaced");
   resource->excludes(all);
   for (auto* sub : {set, reset}) sub->add_flag("--wait,-w", s.wait, "Wait for the answers");
+}
+
+void add_schedules(CLI::App& app, Options& o, int& exit) {
+  auto* cmd = app.add_subcommand("schedules", "Syncs that begin by themselves: when the next one is due, how the last one ended");
+  cmd->require_subcommand(1);
+  auto* list = cmd->add_subcommand("list", "All that the configuration has, with next, last, result and lag");
+  auto& s = o.schedules;
+  add_config(*list, s.config);
+  list->add_option("--app", s.app, "Only of this app");
+  list->add_option("--tenant", s.tenant, "Only of this tenant");
+  list->add_option("--resource,-r", s.resource, "Only of this resource");
+  list->add_option("--output", s.output, "table or json")->check(CLI::IsMember({"table", "json"}))->capture_default_str();
+  list->callback([&s, &exit] { exit = run_schedules(s); });
 }
 
 void add_dlq(CLI::App& app, Options& o, int& exit) {
@@ -235,6 +249,7 @@ int run(int argc, char** argv) {
   add_control(app, o, exit, "pause", "Pause jobs");
   add_control(app, o, exit, "resume", "Resume paused jobs");
   add_streams(app, o, exit);
+  add_schedules(app, o, exit);
   add_dlq(app, o, exit);
   add_sim(app, o, exit);
   add_demo(app, o, exit);

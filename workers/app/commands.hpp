@@ -59,6 +59,14 @@ struct StreamsOptions {
   std::string output = "table";
 };
 
+struct SchedulesOptions {
+  ConfigOptions config;
+  std::string app;
+  std::int64_t tenant = 0;
+  std::string resource;
+  std::string output = "table";
+};
+
 struct DlqOptions {
   ConfigOptions config;
   std::string action;                ///< list, show, replay
@@ -112,6 +120,7 @@ int run_worker(const ConfigOptions& options);
 int run_sync(const SyncOptions& options);
 int run_control(const ControlOptions& options);
 int run_streams(const StreamsOptions& options);
+int run_schedules(const SchedulesOptions& options);
 int run_dlq(const DlqOptions& options);
 int run_sim(const SimOptions& options);
 int run_demo(const DemoOptions& options);

@@ -16,6 +16,7 @@
 #include "config/yaml.hpp"
 #include "sync/open_files.hpp"
 #include "sync/record_topics.hpp"
+#include "sync/schedules.hpp"
 #include "telemetry/log.hpp"
 
 extern char** environ;
@@ -99,6 +100,7 @@ std::optional<Setup> load_setup(const ConfigOptions& options) {
   auto catalogue = servicetitan::Catalogue::read(read_overrides(loaded.config, report), loaded.config.catalogue_overrides);
   sync::check_record_topics(loaded.config, catalogue, report);
   sync::check_hash_key(loaded.config, catalogue, report);
+  sync::check_schedules(loaded.config, catalogue.catalogue, report);
   add_in_order(loaded.errors, std::move(catalogue.errors), report.errors());
   add_in_order(loaded.warnings, std::move(catalogue.warnings), report.warnings());
   if (!tell_problems(loaded.errors, loaded.warnings)) return std::nullopt;

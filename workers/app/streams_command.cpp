@@ -6,22 +6,16 @@
 #include <rapidjson/writer.h>
 
 #include "app/follow.hpp"
+#include "app/journal.hpp"
 #include "app/setup.hpp"
 #include "core/rng.hpp"
 #include "core/text.hpp"
-#include "kafka/admin.hpp"
-#include "kafka/reader.hpp"
 #include "servicetitan/catalogue.hpp"
-#include "sync/cluster.hpp"
 #include "sync/memory.hpp"
 #include "sync/names.hpp"
 
 namespace stsync::app {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kTimeout = 30s;
 
 struct Stream {
   std::string app, resource;
@@ -43,26 +37,12 @@ std::optional<Stream> stream_of(const std::string& key) {
 
 /// Every stream of the journal that the options mean.
 core::Result<std::vector<Stream>> read_streams(const config::Config& config, const StreamsOptions& o) {
-  auto cluster = sync::make_cluster(config, "stsync-cli");
-  if (!cluster) return core::fail(cluster.error());
-  cluster->log = nullptr;
-  const auto& journal = config.kafka.topics.journal;
-  auto admin = kafka::make_admin(*cluster);
-  if (!admin) return core::fail(admin.error());
-  const auto topics = (*admin)->describe({journal}, {}, kTimeout);
-  if (!topics) return core::fail(topics.error());
-  if (!topics->contains(journal))
-    return core::fail(core::ErrorKind::not_found, fmt::format("there is no topic {}: stsync topics create", journal));
   sync::Memory memory;
   std::map<std::string, bool> keys;
-  for (std::int32_t partition = 0; partition < topics->at(journal).partitions; ++partition) {
-    const auto read = kafka::read_to_end(*cluster, journal, partition, kTimeout, [&](const kafka::Message& m) {
-      const auto& key = m.key.value_or("");
-      if (!key.starts_with("stream/")) return;
-      if (memory.read(key, m.value)) keys[key] = m.value.has_value();
-    });
-    if (!read) return core::fail(read.error());
-  }
+  const auto read = read_journal(config, [&](const std::string& key, const std::optional<std::string>& value) {
+    if (key.starts_with("stream/") && memory.read(key, value)) keys[key] = value.has_value();
+  });
+  if (!read) return core::fail(read.error());
   std::vector<Stream> out;
   for (const auto& [key, there] : keys) {
     auto stream = stream_of(key);

@@ -32,19 +32,6 @@ core::Result<std::string> instance_id(const config::Config& config) {
   return core::fail(core::ErrorKind::fenced, "too many workers of this group on one host");
 }
 
-/// Settings of features that this version does not have. Silence would be worse than a refusal.
-bool supported(const config::Config& config) {
-  bool ok = true;
-  for (const auto& app : config.apps)
-    for (const auto& tenant : app.tenants)
-      if (!tenant.schedules.empty()) {
-        complain(fmt::format("apps: schedules (app '{}', tenant {}) are not supported by this version: send commands instead",
-                             app.name, tenant.id));
-        ok = false;
-      }
-  return ok;
-}
-
 core::WallTime wall_now() { return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
 /// From here on a crash is noted, for the lives to come; what earlier ones noted is told.
@@ -65,7 +52,6 @@ int run_worker(const ConfigOptions& options) {
   const auto setup = load_setup(options);
   if (!setup) return Exit::bad_config;
   const auto& config = setup->config;
-  if (!supported(config)) return Exit::bad_config;
   const auto files = raise_open_files(config);
   if (!files) {
     complain(files.error().message());

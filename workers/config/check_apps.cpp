@@ -6,6 +6,7 @@
 
 #include "config/checks.hpp"
 #include "config/url.hpp"
+#include "core/cron.hpp"
 #include "core/text.hpp"
 
 namespace stsync::config {
@@ -124,6 +125,10 @@ class AppChecks {
     }
     if (s.resources.empty() && reader_.has(path + ".resources"))
       error(path + ".resources", "found none, expected at least one resource");
+    const bool every = reader_.has(path + ".every");
+    if (every == !s.cron.empty()) error(path, every ? "found every and cron, expected one of them" : "expected every or cron");
+    if (!s.cron.empty())
+      if (const auto cron = core::Cron::parse(s.cron, s.time_zone); !cron) error(path + ".cron", cron.error().message());
   }
 
   /// The text of a secret, or nothing and a problem. One that was not even written as a text was reported before.
@@ -168,6 +173,13 @@ class AppChecks {
 };
 
 }  // namespace
+
+void place_schedules(Config& config, const Reader& reader) {
+  for (std::size_t a = 0; a < config.apps.size(); ++a)
+    for (std::size_t t = 0; t < config.apps[a].tenants.size(); ++t)
+      for (std::size_t s = 0; auto& schedule : config.apps[a].tenants[t].schedules)
+        schedule.place = reader.place(fmt::format("apps[{}].tenants[{}].schedules[{}].resources", a, t, s++));
+}
 
 void check_apps(const Config& config, Reader& reader) {
   AppChecks(config, reader).run();

@@ -55,8 +55,14 @@ struct AppLimits {
 
 /// Syncs that start by themselves.
 struct Schedule {
-  std::vector<std::string> resources;  ///< names or patterns with "*"
-  core::Duration every = std::chrono::minutes(15);
+  std::vector<std::string> resources;   ///< names or patterns with "*"
+  std::optional<core::Duration> every;  ///< either this
+  std::string cron;                     ///< or this: five fields, in `time_zone`
+  std::string time_zone = "UTC";
+  std::optional<core::Duration> jitter;  ///< runs begin up to so much later, each stream at its own time
+  std::string mode = "incremental";      ///< incremental | full
+  std::string priority = "normal";       ///< normal | backfill | interactive
+  Where place{};                         ///< of `resources`, for problems that the catalogue shows
 };
 
 struct Tenant {

@@ -75,7 +75,17 @@ Table<Environment> environment_table() {
 Table<Schedule> schedule_table() {
   Table<Schedule> t("Syncs that start by themselves.");
   t.texts("resources", &Schedule::resources, "Resources, or patterns with *.").required();
-  t.duration("every", &Schedule::every, 1min, 24h * 366, "Time between two starts.").required();
+  t.duration("every", &Schedule::every, 1min, 24h * 366, "Time between two runs; either this or cron.");
+  t.text("cron", &Schedule::cron,
+         "When runs are due: minute, hour, day of the month, month, day of the week as in a crontab, or @daily and the like.",
+         "five fields such as '0 2 * * *'");
+  t.text("time_zone", &Schedule::time_zone, "Whose time cron means, a name such as America/Chicago.", "a time zone");
+  t.duration(
+      "jitter", &Schedule::jitter, 0s, 24h,
+      "Each stream begins its runs so much later at most, always at the same time; not given: of every the whole time between "
+      "two runs, of cron 10m.");
+  t.choice("mode", &Schedule::mode, {"incremental", "full"}, "What changed since the run before, or everything.");
+  t.choice("priority", &Schedule::priority, {"normal", "backfill", "interactive"}, "Whose turn it is when calls are scarce.");
   return t;
 }
 

@@ -55,6 +55,7 @@ class Loader {
     const auto* list = root.find("tenants_from");
     tenant_files(list != nullptr ? list->where : root.where);
     reader_.sort_places();
+    place_schedules(config_, reader_);
     check_config(config_, reader_);
   }
 

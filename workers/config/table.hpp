@@ -66,6 +66,13 @@ class Table {
                   bounded(ValueShape::Kind::duration, static_cast<double>(low.count()), static_cast<double>(high.count())),
                   read_duration, format_duration);
   }
+  /// One that need not be given; then it is not printed either.
+  Table& duration(std::string name, std::optional<core::Duration> T::* member, core::Duration low, core::Duration high,
+                  std::string help) {
+    return scalar(std::move(name), member, std::move(help),
+                  bounded(ValueShape::Kind::duration, static_cast<double>(low.count()), static_cast<double>(high.count())),
+                  read_duration, [](const std::optional<core::Duration>& d) { return d ? format_duration(*d) : std::string(); });
+  }
   Table& size(std::string name, std::uint64_t T::* member, std::uint64_t low, std::uint64_t high, std::string help) {
     return scalar(std::move(name), member, std::move(help),
                   bounded(ValueShape::Kind::size, static_cast<double>(low), static_cast<double>(high)), read_size, format_size);

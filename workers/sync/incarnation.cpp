@@ -26,6 +26,7 @@ namespace {
 /// The vendor's window: what a predecessor may have used of it is over after this.
 constexpr core::Duration kFirstCallAfter = 1s;
 constexpr core::Duration kHousekeeping = 10s;
+constexpr core::Duration kMeasure = 60s;
 constexpr std::size_t kKeepFinished = 50'000;
 constexpr std::size_t kForgetAtOnce = 500;
 constexpr std::size_t kCommandsAtOnce = 64;
@@ -46,6 +47,7 @@ Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored rest
       ctx(l.context_),
       kafka(client),
       memory(std::move(restored.memory)),
+      schedules(ctx.config, ctx.catalogue, l.partition_),
       next_offset(restored.start.offset),
       committed_offset(restored.start.offset),
       commit_turns(ctx.clock, 2 * CommitPacer::kBytes),
@@ -58,6 +60,7 @@ Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored rest
                 }),
       intake_wake(ctx.clock.make_signal()),
       tick(ctx.clock.make_signal()),
+      schedules_wake(ctx.clock.make_signal()),
       usage_since(ctx.clock.wall_now()),
       job_context{ctx.clock,
                   ctx.rng,
@@ -98,9 +101,11 @@ boost::asio::awaitable<Result<void>> Lane::Incarnation::live() {
   const auto on_end = stop.token().on_stop([this] {
     intake_wake->notify();
     tick->notify();
+    schedules_wake->notify();
   });
   do_what_is_left();
   tasks.spawn(fmt::format("lane {} commands", lane.partition_), read_commands());
+  tasks.spawn(fmt::format("lane {} schedules", lane.partition_), run_schedules());
   tasks.spawn(fmt::format("lane {} housekeeping", lane.partition_), housekeeping());
   start_jobs();
   Result<void> result;
@@ -276,10 +281,15 @@ boost::asio::awaitable<void> Lane::Incarnation::run_job(std::string key) {
 // --- housekeeping -----------------------------------------------------------------------------------------------------------
 
 boost::asio::awaitable<void> Lane::Incarnation::housekeeping() {
+  auto measured = ctx.clock.now() - kMeasure;
   while (!stop.stop_requested()) {
     co_await tick->wait_until(ctx.clock.now() + kHousekeeping);
     if (stop.stop_requested()) co_return;
     sample_usage();
+    if (ctx.clock.now() >= measured + kMeasure) {
+      measured = ctx.clock.now();
+      co_await measure_freshness();
+    }
     const auto open = memory.open_jobs();
     for (const auto& key : open) expire(key);
     start_jobs();  // the configuration may have changed

@@ -8,9 +8,11 @@
 #include "core/task_group.hpp"
 #include "sync/answers.hpp"
 #include "sync/control.hpp"
+#include "sync/freshness.hpp"
 #include "sync/job_slots.hpp"
 #include "sync/lane.hpp"
 #include "sync/salvage.hpp"
+#include "sync/schedules.hpp"
 #include "sync/start_offset.hpp"
 #include "sync/stream_gate.hpp"
 
@@ -64,7 +66,13 @@ struct Lane::Incarnation final : TransactionRunner {
               std::function<void()> on_committed = {});
   bool set_aside(const std::string& key);
 
+  // What begins by itself.
+  boost::asio::awaitable<void> run_schedules();
+  std::size_t begin_runs();
+  core::Duration schedule_lag() const;
+
   boost::asio::awaitable<void> housekeeping();
+  boost::asio::awaitable<void> measure_freshness();
   void forget_finished();
   void sample_usage();
 
@@ -75,13 +83,15 @@ struct Lane::Incarnation final : TransactionRunner {
   LaneContext& ctx;
   kafka::LaneClient& kafka;
   Memory memory;
+  Schedules schedules;
+  Freshness freshness;
   std::int64_t next_offset;
   std::int64_t committed_offset;
   std::size_t unanswered = 0;     ///< bytes of commands that were read and whose answers are not committed
   limits::FairGate commit_turns;  ///< outlives what the committer holds
   Committer committer;
   core::StopSource stop;  ///< ends this incarnation only
-  std::unique_ptr<core::Signal> intake_wake, tick;
+  std::unique_ptr<core::Signal> intake_wake, tick, schedules_wake;
   std::map<std::string, UsageRows> usage;
   core::WallTime usage_since;
   JobContext job_context;

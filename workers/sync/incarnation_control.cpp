@@ -6,6 +6,7 @@
 #include "sync/incarnation.hpp"
 #include "sync/names.hpp"
 #include "sync/poison.hpp"
+#include "sync/schedules.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -92,6 +93,7 @@ void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type typ
   Contribution c;
   c.journal.push_back({key, state});
   forget_asked(c.journal, memory, key, terminal(*phase));
+  if (terminal(*phase)) note_scheduled_end(c.journal, memory, state);
   auto event = job_event(type, state, wall());
   if (why) *event.mutable_failure() = *why;
   c.messages.push_back(status_message(topics().status, event));

@@ -238,17 +238,17 @@ std::optional<Coalesce> merge(const v1::Command& c, const std::string& hash, con
   return merged;
 }
 
-/// Whether there is no room for one more: of the worker's memory a tenant gets no more than it leaves.
-std::optional<Reject> check_room(const v1::Command& c, const IntakeContext& context) {
-  const auto load = context.memory.jobs().load(c.app(), c.tenant());
+}  // namespace
+
+std::optional<std::string> no_memory_for(const v1::Command& c, const Memory& memory, std::size_t free) {
+  const auto load = memory.jobs().load(c.app(), c.tenant());
   const auto bytes = memory_of(c);
-  if (load.bytes == 0 ? bytes <= context.free_memory : load.bytes + 2 * bytes <= context.free_memory) return std::nullopt;
-  return reject(c, "queue_full",
-                fmt::format("no memory is left for it: jobs of this tenant that have not ended take {} KiB (worker.max_memory)",
-                            load.bytes >> 10));
+  if (load.bytes == 0 ? bytes <= free : load.bytes + 2 * bytes <= free) return std::nullopt;
+  return fmt::format("no memory is left for it: jobs of this tenant that have not ended take {} KiB (worker.max_memory)",
+                     load.bytes >> 10);
 }
 
-}  // namespace
+std::string body_hash(const v1::Command& command) { return core::sha256_hex(command.SerializeAsString()); }
 
 std::size_t size_of(const kafka::Message& m) noexcept {
   auto size = (m.value ? m.value->size() : 0) + (m.key ? m.key->size() : 0);
@@ -267,7 +267,7 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
     if (message.header(kForwarded) == nullptr) return Forward{key, partition};
     return reject(command, "wrong_partition", "the command stands on a partition that its app and tenant do not belong on");
   }
-  const auto hash = core::sha256_hex(command.SerializeAsString());
+  const auto hash = body_hash(command);
   if (const auto* known = context.memory.job(job_journal_key(command.app(), command.tenant(), command.id())); known != nullptr) {
     if (known->body_hash() == hash) return Duplicate{std::move(command)};
     return reject(command, "conflict", "another command with this id was accepted before");
@@ -277,7 +277,7 @@ Decision decide(const kafka::Message& message, const IntakeContext& context) {
     return Control{std::move(command), hash};
   }
   if (auto bad = check_sync(command, context.catalogue)) return *bad;
-  if (auto full = check_room(command, context)) return *full;
+  if (auto full = no_memory_for(command, context.memory, context.free_memory)) return reject(command, "queue_full", *full);
   if (auto merged = merge(command, hash, context)) return std::move(*merged);
   if (context.memory.jobs().load(command.app(), command.tenant()).waiting >= context.waiting_of_tenant_limit)
     return reject(command, "queue_full",

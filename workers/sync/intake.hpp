@@ -47,6 +47,9 @@ struct Reject {
 };
 using Decision = std::variant<Accept, Coalesce, Duplicate, Control, Forward, Reject>;
 
+/// Jobs of a tenant that may wait at once.
+inline constexpr std::size_t kWaitingOfTenant = 1000;
+
 /// Everything a decision depends on. Pure: total over any bytes, never throws.
 struct IntakeContext {
   const config::Config& config;
@@ -54,7 +57,7 @@ struct IntakeContext {
   const Memory& memory;
   std::int32_t partition = 0;
   std::int32_t partitions = 1;
-  std::size_t waiting_of_tenant_limit = 1000;
+  std::size_t waiting_of_tenant_limit = kWaitingOfTenant;
   /// Bytes of the worker's memory that are left for jobs.
   std::size_t free_memory = std::numeric_limits<std::size_t>::max() / 4;
   /// Whether somebody works on the job behind a journal key, also where the journal still says that it waits.
@@ -67,6 +70,12 @@ inline constexpr std::size_t kMaxCommandBytes = 256u << 10;
 
 /// Everything that a forwarded copy or a dead letter would carry on: a message that just fits its topic would not fit another.
 std::size_t size_of(const kafka::Message& m) noexcept;
+
+/// Why the worker's memory, of which `free` bytes are left, has no room for one more sync: a tenant gets no more than it leaves.
+/// Nothing: it has.
+std::optional<std::string> no_memory_for(const v1::Command& sync, const Memory& memory, std::size_t free);
+/// Tells the same command from another one with the same id.
+std::string body_hash(const v1::Command& command);
 
 Decision decide(const kafka::Message& message, const IntakeContext& context);
 

@@ -3,6 +3,7 @@
 #include "sync/control.hpp"
 #include "sync/job.hpp"
 #include "sync/names.hpp"
+#include "sync/schedules.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -100,6 +101,7 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
     // One that is to come back at once is paused first.
     if (phase != v1::JobState::paused || context_.memory.asked(key_).what() != v1::AskedState::resume)
       forget_asked(c.journal, context_.memory, key_, terminal(phase));
+    if (terminal(phase)) note_scheduled_end(c.journal, context_.memory, state_, next ? next->command().id() : "");
     c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
     if (next) add_successor(c, *next, *why);
     const auto ticket = context_.committer.submit(std::move(c));

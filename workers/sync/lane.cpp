@@ -62,6 +62,10 @@ std::map<std::string, int> Lane::phases() const {
   return out;
 }
 std::size_t Lane::open_jobs() const { return current_ == nullptr ? 0 : current_->memory.jobs().open_bytes(); }
+void Lane::add_freshness(Freshness& to) const {
+  if (current_ != nullptr) to.add(current_->freshness);
+}
+core::Duration Lane::schedule_lag() const { return current_ == nullptr ? core::Duration::zero() : current_->schedule_lag(); }
 bool Lane::busy() const noexcept { return current_ != nullptr && !current_->running.empty(); }
 
 boost::asio::awaitable<void> Lane::run() {

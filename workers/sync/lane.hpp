@@ -9,6 +9,7 @@
 #include "kafka/consumer.hpp"
 #include "servicetitan/api.hpp"
 #include "sync/committer.hpp"
+#include "sync/freshness.hpp"
 #include "sync/intake.hpp"
 #include "sync/job.hpp"
 #include "sync/memory_shares.hpp"
@@ -72,6 +73,10 @@ class Lane {
   std::size_t open_jobs() const;
   /// How many jobs are in each phase.
   std::map<std::string, int> phases() const;
+  /// How new the records are that were published of its streams, as of the last minute.
+  void add_freshness(Freshness& to) const;
+  /// How long the scheduled run that waits longest has been due.
+  core::Duration schedule_lag() const;
   std::int32_t partition() const noexcept { return partition_; }
 
  private:

@@ -23,6 +23,7 @@ core::Result<std::optional<JournalEntry::Value>> parse_entry(const std::string& 
   if (starts(key, "job/")) return parse<v1::JobState>(value);
   if (starts(key, "stream/")) return parse<v1::StreamState>(value);
   if (starts(key, "tenant/")) return parse<v1::TenantState>(value);
+  if (starts(key, "schedule/")) return parse<v1::ScheduleState>(value);
   if (starts(key, "asked/")) return parse<v1::AskedState>(value);
   if (starts(key, "lane/")) return parse<v1::LaneState>(value);
   return core::fail(core::ErrorKind::bad_data, "a foreign journal key " + core::printable(key, 80));
@@ -119,6 +120,8 @@ void Memory::apply(const JournalEntry& entry) {
     streams_[entry.key] = *stream;
   else if (const auto* tenant = std::get_if<v1::TenantState>(&*entry.value))
     tenants_[entry.key] = *tenant;
+  else if (const auto* schedule = std::get_if<v1::ScheduleState>(&*entry.value))
+    schedules_[entry.key] = *schedule;
   else if (const auto* asked = std::get_if<v1::AskedState>(&*entry.value))
     asked_[entry.key] = *asked;
   else if (const auto* lane = std::get_if<v1::LaneState>(&*entry.value))
@@ -129,6 +132,7 @@ void Memory::forget(const std::string& key) {
   jobs_.erase(key);
   streams_.erase(key);
   tenants_.erase(key);
+  schedules_.erase(key);
   asked_.erase(key);
 }
 
@@ -136,6 +140,7 @@ JournalEntry Memory::entry(const std::string& key) const {
   if (const auto* job = jobs_.find(key); job != nullptr) return {key, *job};
   if (const auto it = streams_.find(key); it != streams_.end()) return {key, it->second};
   if (const auto it = tenants_.find(key); it != tenants_.end()) return {key, it->second};
+  if (const auto it = schedules_.find(key); it != schedules_.end()) return {key, it->second};
   if (const auto it = asked_.find(key); it != asked_.end()) return {key, it->second};
   return {key, std::nullopt};
 }
@@ -148,6 +153,11 @@ v1::StreamState Memory::stream(const std::string& key) const {
 v1::TenantState Memory::tenant(const std::string& key) const {
   const auto it = tenants_.find(key);
   return it == tenants_.end() ? v1::TenantState() : it->second;
+}
+
+v1::ScheduleState Memory::schedule(const std::string& key) const {
+  const auto it = schedules_.find(key);
+  return it == schedules_.end() ? v1::ScheduleState() : it->second;
 }
 
 v1::AskedState Memory::asked(const std::string& job) const {

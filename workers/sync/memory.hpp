@@ -17,7 +17,7 @@ namespace stsync::sync {
 
 /// One change of the journal: a new value of a key, or nothing: the key is forgotten.
 struct JournalEntry {
-  using Value = std::variant<v1::JobState, v1::StreamState, v1::TenantState, v1::LaneState, v1::AskedState>;
+  using Value = std::variant<v1::JobState, v1::StreamState, v1::TenantState, v1::LaneState, v1::AskedState, v1::ScheduleState>;
   std::string key;
   std::optional<Value> value;
   std::optional<std::string> bytes() const;
@@ -53,9 +53,11 @@ class Memory {
   JournalEntry entry(const std::string& key) const;
   /// Its ids are packed.
   const v1::JobState* job(const std::string& key) const { return jobs_.find(key); }
+  const std::map<std::string, v1::StreamState>& streams() const noexcept { return streams_; }
   const Jobs& jobs() const noexcept { return jobs_; }
   v1::StreamState stream(const std::string& key) const;
   v1::TenantState tenant(const std::string& key) const;
+  v1::ScheduleState schedule(const std::string& key) const;
   /// What is asked of the job behind a key.
   v1::AskedState asked(const std::string& job) const;
   std::int64_t offset() const noexcept { return offset_; }
@@ -67,6 +69,7 @@ class Memory {
   Jobs jobs_;
   std::map<std::string, v1::StreamState> streams_;
   std::map<std::string, v1::TenantState> tenants_;
+  std::map<std::string, v1::ScheduleState> schedules_;
   std::map<std::string, v1::AskedState> asked_;
   std::int64_t offset_ = -1;
 };

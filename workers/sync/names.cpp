@@ -28,6 +28,9 @@ std::string stream_journal_key(const v1::Command& command) {
   return stream_journal_key(command.app(), command.tenant(), stream_name(command.sync()));
 }
 std::string tenant_journal_key(std::string_view app, std::int64_t tenant) { return fmt::format("tenant/{}/{}", app, tenant); }
+std::string schedule_journal_key(std::string_view app, std::int64_t tenant, std::string_view resource) {
+  return fmt::format("schedule/{}/{}/{}", app, tenant, resource);
+}
 std::string asked_journal_key(std::string_view job_journal_key) {
   return fmt::format("asked{}", job_journal_key.substr(job_journal_key.find('/')));
 }

@@ -22,6 +22,7 @@ std::string stream_name(const v1::Sync& sync);
 std::string report_name(const v1::Report& report);
 std::string stream_journal_key(const v1::Command& command);
 std::string tenant_journal_key(std::string_view app, std::int64_t tenant);
+std::string schedule_journal_key(std::string_view app, std::int64_t tenant, std::string_view resource);
 /// Of what is asked of the job behind a journal key.
 std::string asked_journal_key(std::string_view job_journal_key);
 std::string lane_journal_key(std::int32_t partition);

@@ -283,10 +283,16 @@ bool Worker::own_ghost() const {
 
 void Worker::update_metrics() {
   std::map<std::string, int> phases;
+  Freshness freshness;
+  core::Duration schedule_lag{};
   for (const auto& [p, lane] : lanes_) {
     metrics_.lag(p, lane->lag());
     for (const auto& [phase, count] : lane->phases()) phases[phase] += count;
+    lane->add_freshness(freshness);
+    schedule_lag = std::max(schedule_lag, lane->schedule_lag());
   }
+  metrics_.freshness(freshness.of_resources(clock_.wall_now()), freshness.of_tenants(clock_.wall_now()));
+  metrics_.schedule_lag(std::chrono::duration<double>(schedule_lag).count());
   for (const auto& app : config_.apps) metrics_.utilisation(app.name, limiter_.utilisation(app.name));
   metrics_.jobs(phases);
   metrics_.lanes(static_cast<int>(lanes_.size()));

@@ -14,7 +14,8 @@ constexpr std::array kCallSeconds{0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.
 constexpr std::array kCommitSeconds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0};
 constexpr std::array kLagSeconds{0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0};
 
-constexpr std::array<Name, 3> kCommitOutcomes{"ok", "aborted", "doubt"};
+constexpr std::array<Name, 4> kCommitOutcomes{"ok", "aborted", "doubt", "fenced"};
+constexpr std::array<Name, 2> kRunOutcomes{"started", "missed"};
 constexpr std::array<Name, 5> kCommandOutcomes{"accepted", "rejected", "duplicate", "coalesced", "forwarded"};
 
 /// In the order of Family.
@@ -71,7 +72,7 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
      Sort::counter,
      {"outcome"},
      kFew,
-     "Transactions by outcome: ok, aborted, or doubt when the answer was not clear.",
+     "Transactions by outcome: ok, aborted, doubt when the answer was not clear, fenced when the partition is somebody else's.",
      {},
      kCommitOutcomes},
     {"stsync_commit_duration_seconds", Sort::histogram, {}, 1, "Time from the begin of a transaction to its end.", kCommitSeconds},
@@ -83,6 +84,24 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
      1,
      "Commands that were removed from their topic before they were read, at most: it keeps them too short."},
     {"stsync_jobs", Sort::gauge, {"state"}, kFew, "Jobs of the owned partitions by state."},
+    {"stsync_scheduled_runs_total",
+     Sort::counter,
+     {"outcome"},
+     kFew,
+     "Runs of schedules that began (started), and those that one of them stands for beside its own (missed).",
+     {},
+     kRunOutcomes},
+    {"stsync_schedule_lag_seconds", Sort::gauge, {}, 1, "How long the scheduled run that waits longest has been due."},
+    {"stsync_freshness_seconds",
+     Sort::gauge,
+     {"app", "resource"},
+     kResources,
+     "Age of the newest record published, by its modifiedOn: of the tenant for which it is the oldest."},
+    {"stsync_tenant_freshness_seconds",
+     Sort::gauge,
+     {"app", "tenant"},
+     kTenants,
+     "Age of the newest record published of any of the tenant's resources, by its modifiedOn."},
     {"stsync_dead_letters_total", Sort::counter, {"reason"}, kFew, "Messages sent to the dead letter topic."},
     {"stsync_lanes", Sort::gauge, {}, 1, "Partitions of the commands topic that this worker owns."},
     {"stsync_rebalances_total", Sort::counter, {}, 1, "Times that partitions were assigned or revoked."},

@@ -2,6 +2,7 @@
 
 #include <initializer_list>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 
 #include <fmt/format.h>
@@ -42,6 +43,20 @@ class Series {
     if (at == known_.end()) return;
     family_.Remove(at->second);
     known_.erase(at);
+  }
+
+  /// These and no others.
+  void replace(const Metrics::PairValues& values) {
+    std::unordered_set<std::string> kept;
+    for (const auto& [names, value] : values) {
+      kept.insert(key({names.first, names.second}));
+      at({names.first, names.second}).Set(value);
+    }
+    std::erase_if(known_, [&](const auto& known) {
+      if (kept.contains(known.first)) return false;
+      family_.Remove(known.second);
+      return true;
+    });
   }
 
  private:
@@ -195,6 +210,16 @@ void Metrics::lag(int partition, std::int64_t messages) {
 }
 void Metrics::lag_remove(int partition) {
   std::get<Gauges>(impl_->rows[static_cast<std::size_t>(Family::command_lag)]).remove(std::to_string(partition));
+}
+void Metrics::scheduled_run(std::uint64_t missed) {
+  impl_->counter(Family::scheduled_runs, {"started"}).Increment();
+  impl_->counter(Family::scheduled_runs, {"missed"}).Increment(static_cast<double>(missed));
+}
+void Metrics::schedule_lag(double seconds) { impl_->gauge(Family::schedule_lag, {}).Set(seconds); }
+void Metrics::freshness(const PairValues& of_resources, const PairValues& of_tenants) {
+  const auto gauges = [this](Family f) -> Gauges& { return std::get<Gauges>(impl_->rows[static_cast<std::size_t>(f)]); };
+  gauges(Family::freshness).replace(of_resources);
+  if (impl_->tenant_label) gauges(Family::tenant_freshness).replace(of_tenants);
 }
 void Metrics::lanes(int count) { impl_->gauge(Family::lanes, {}).Set(count); }
 void Metrics::rebalance() { impl_->counter(Family::rebalances, {}).Increment(); }

@@ -25,7 +25,7 @@ class Metrics {
   void pages(std::string_view app, std::string_view resource, std::uint64_t count);                         ///< committed
   /// Fields of records; `change`: appeared, vanished.
   void schema_change(std::string_view app, std::string_view resource, std::string_view change, std::uint64_t count);
-  void commit(std::string_view outcome, double seconds);  ///< ok, aborted, doubt
+  void commit(std::string_view outcome, double seconds);  ///< ok, aborted, doubt, fenced
   void command(std::string_view outcome);                 ///< accepted, rejected, duplicate, coalesced, forwarded
   void jobs(const std::map<std::string, int>& by_state);  ///< how many jobs are in each state now
   void dead_letter(std::string_view reason);
@@ -38,6 +38,10 @@ class Metrics {
   void lag(int partition, std::int64_t messages);  ///< commands not yet read
   void lag_remove(int partition);
   void lanes(int count);
+  void scheduled_run(std::uint64_t missed);  ///< one began, and stands for so many that were missed
+  void schedule_lag(double seconds);
+  using PairValues = std::map<std::pair<std::string, std::string>, double>;      ///< by app and resource or tenant
+  void freshness(const PairValues& of_resources, const PairValues& of_tenants);  ///< ages in seconds: all there are
   void rebalance();
   void kafka_error(std::string_view reason);
   void loop_lag(double seconds);  ///< how late the loop served its heartbeat
