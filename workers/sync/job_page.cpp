@@ -9,6 +9,7 @@
 #include "sync/dead_letter.hpp"
 #include "sync/job.hpp"
 #include "sync/names.hpp"
+#include "sync/schedules.hpp"
 #include "sync/status.hpp"
 #include "telemetry/log.hpp"
 
@@ -79,7 +80,10 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
   add_stream(c, step.done);
   if (step.done) end_job(state_, v1::JobState::completed, now());
   c.journal.push_back({key_, state_});
-  if (step.done) forget_asked(c.journal, context_.memory, key_, true);
+  if (step.done) {
+    forget_asked(c.journal, context_.memory, key_, true);
+    note_scheduled_end(c.journal, context_.memory, state_);
+  }
   c.owner = this;
   c.pages = 1;
   c.bytes += 256;

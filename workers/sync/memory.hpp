@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -69,7 +70,7 @@ class Memory {
   Jobs jobs_;
   std::map<std::string, v1::StreamState> streams_;
   std::map<std::string, v1::TenantState> tenants_;
-  std::map<std::string, v1::ScheduleState> schedules_;
+  std::unordered_map<std::string, v1::ScheduleState> schedules_;
   std::map<std::string, v1::AskedState> asked_;
   std::int64_t offset_ = -1;
 };

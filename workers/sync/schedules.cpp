@@ -108,7 +108,8 @@ core::WallTime Stream::next() const {
 
 std::vector<JournalEntry> Schedules::start(const Memory& memory, core::WallTime now) {
   std::vector<JournalEntry> first;
-  for (auto& [key, stream] : streams_) {
+  for (auto& place : streams_) {
+    auto& [key, stream] = place;
     auto state = memory.schedule(key);
     if (state.last_due_ms() == 0) {
       state.set_last_due_ms(ms(now));
@@ -116,7 +117,7 @@ std::vector<JournalEntry> Schedules::start(const Memory& memory, core::WallTime 
     }
     stream.last = wall(state.last_due_ms());
     stream.ran = !state.job().empty();
-    queue_.emplace(stream.next(), &key);
+    queue_.push({stream.next(), &place});
   }
   return first;
 }
@@ -149,20 +150,20 @@ std::optional<ScheduledRun> Schedules::run_of(const std::string& key, const Stre
 }
 
 std::optional<ScheduledRun> Schedules::take(const Memory& memory, core::WallTime now, std::size_t free_memory) {
-  while (!queue_.empty() && queue_.top().first <= now) {
-    const auto [due, key] = queue_.top();
+  while (!queue_.empty() && queue_.top().due <= now) {
+    const auto next = queue_.top();
     queue_.pop();
-    auto& stream = streams_.at(*key);
-    auto run = run_of(*key, stream, now);
+    auto& stream = next.stream->second;
+    auto run = run_of(next.stream->first, stream, now);
     if (run && !may_begin(*run, stream, memory, free_memory)) {
-      held_.emplace_back(due, key);
+      held_.push_back(next);
       continue;
     }
     if (run) {
       stream.last = run->due;
       stream.ran = true;
     }
-    queue_.emplace(stream.next(), key);
+    queue_.push({stream.next(), next.stream});
     if (run) return run;
   }
   return std::nullopt;
@@ -173,14 +174,14 @@ void Schedules::look_again() {
   held_.clear();
 }
 
-core::WallTime Schedules::next() const { return queue_.empty() ? core::WallTime::max() : queue_.top().first; }
+core::WallTime Schedules::next() const { return queue_.empty() ? core::WallTime::max() : queue_.top().due; }
 
 std::optional<core::WallTime> Schedules::oldest_held() const {
-  const auto oldest = std::min_element(held_.begin(), held_.end());
-  return oldest == held_.end() ? std::nullopt : std::optional(oldest->first);
+  const auto oldest = std::min_element(held_.begin(), held_.end(), [](const Next& a, const Next& b) { return b > a; });
+  return oldest == held_.end() ? std::nullopt : std::optional(oldest->due);
 }
 
-Contribution begin_run(const ScheduledRun& run, const std::string& status_topic, std::int64_t order, core::WallTime now) {
+std::vector<JournalEntry> journal_of(const ScheduledRun& run, std::int64_t order, core::WallTime now) {
   const auto& command = run.command;
   v1::JobState job;
   *job.mutable_command() = command;
@@ -193,13 +194,16 @@ Contribution begin_run(const ScheduledRun& run, const std::string& status_topic,
   schedule.set_last_due_ms(ms(run.due));
   schedule.set_job(command.id());
   schedule.set_missed(run.missed);
+  return {{job_journal_key(command.app(), command.tenant(), command.id()), std::move(job)}, {run.key, std::move(schedule)}};
+}
+
+Contribution begin_run(const ScheduledRun& run, const std::string& status_topic, std::int64_t order, core::WallTime now) {
   Contribution c;
-  auto event = job_event(v1::StatusEvent::accepted, job, now);
+  c.journal = journal_of(run, order, now);
+  auto event = job_event(v1::StatusEvent::accepted, std::get<v1::JobState>(*c.journal.front().value), now);
   event.set_note(fmt::format("scheduled, due at {}", core::format_utc(run.due)) +
                  (run.missed > 0 ? fmt::format(", stands for {} more", run.missed) : ""));
   c.messages.push_back(status_message(status_topic, event));
-  c.journal.push_back({job_journal_key(command.app(), command.tenant(), command.id()), std::move(job)});
-  c.journal.push_back({run.key, std::move(schedule)});
   return c;
 }
 

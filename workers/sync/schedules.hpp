@@ -64,7 +64,13 @@ class Schedules {
   const std::map<std::string, Stream>& streams() const noexcept { return streams_; }
 
  private:
-  using Next = std::pair<core::WallTime, const std::string*>;
+  struct Next {
+    core::WallTime due;
+    std::map<std::string, Stream>::value_type* stream;
+    bool operator>(const Next& other) const {
+      return due != other.due ? due > other.due : stream->first > other.stream->first;  // the same order in every run
+    }
+  };
   class Meanings;
   void add(const config::App& app, const config::Tenant& tenant, Meanings& meanings);
   std::optional<ScheduledRun> run_of(const std::string& key, const Stream& stream, core::WallTime now) const;
@@ -74,7 +80,9 @@ class Schedules {
   std::vector<Next> held_;
 };
 
-/// What makes a run a job: its entry and that of its schedule, and the status. `order`: the place among the jobs of its stream.
+/// What makes a run a job: its entry, and that of its schedule. `order`: the place among the jobs of its stream.
+std::vector<JournalEntry> journal_of(const ScheduledRun& run, std::int64_t order, core::WallTime now);
+/// The same with the status.
 Contribution begin_run(const ScheduledRun& run, const std::string& status_topic, std::int64_t order, core::WallTime now);
 
 /// Adds to the last changes of a job what its schedule remembers of it, if one began it. `successor`: the job that goes on in its
