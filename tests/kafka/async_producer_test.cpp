@@ -57,7 +57,8 @@ struct AsyncProducerTest : ::testing::Test {
   }
   std::vector<Message> read(const std::string& topic, int partitions) {
     std::vector<Message> out;
-    for (int p = 0; p < partitions; ++p) EXPECT_TRUE(read_to_end(broker.cluster(), topic, p, 30s, [&](Message m) { out.push_back(std::move(m)); }));
+    for (int p = 0; p < partitions; ++p)
+      EXPECT_TRUE(read_to_end(broker.cluster(), topic, p, 30s, [&](Message m) { out.push_back(std::move(m)); }));
     return out;
   }
 
@@ -89,7 +90,8 @@ TEST_F(AsyncProducerTest, ManySendsShareTheWayAndEachHasItsAnswer) {
   constexpr std::size_t kSends = 500;
   std::vector<std::optional<Result<void>>> out(kSends);
   for (std::size_t i = 0; i < kSends; ++i)
-    asio::co_spawn(loop, into(producer->send({message("events", std::to_string(i), "x")}, 30s), out[i]), [](const std::exception_ptr&) {});
+    asio::co_spawn(loop, into(producer->send({message("events", std::to_string(i), "x")}, 30s), out[i]),
+                   [](const std::exception_ptr&) {});
   run_until([&] { return std::all_of(out.begin(), out.end(), [](const auto& o) { return o.has_value(); }); });
   for (const auto& o : out) ASSERT_TRUE(o && *o);
   EXPECT_EQ(read("events", 3).size(), kSends);
@@ -137,7 +139,8 @@ TEST_F(AsyncProducerTest, AFullQueueIsAnAnswerAtOnce) {
   make({.message_timeout = 20s, .queue_bytes = 8u << 10});
   broker.lose_topic("commands");
   std::optional<Result<void>> waiting;
-  asio::co_spawn(loop, into(producer->send({message("commands", "k", std::string(7u << 10, 'x'))}, 2s), waiting), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, into(producer->send({message("commands", "k", std::string(7u << 10, 'x'))}, 2s), waiting),
+                 [](const std::exception_ptr&) {});
   const auto full = send({message("commands", "k", std::string(7u << 10, 'x'))}, 20s);
   ASSERT_FALSE(full);
   EXPECT_THAT(full.error().message(), HasSubstr("QUEUE_FULL"));

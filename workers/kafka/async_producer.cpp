@@ -130,18 +130,19 @@ class LoopProducer final : public AsyncProducer {
  private:
   Result<void> connect() {
     const auto ms = [](milliseconds d) { return std::to_string(d.count()); };
-    auto conf = make_conf(cluster_, {
-                                        {"enable.idempotence", "true"},
-                                        {"acks", "all"},
-                                        {"message.timeout.ms", ms(options_.message_timeout)},
-                                        {"request.timeout.ms", ms(options_.message_timeout)},
-                                        {"linger.ms", ms(options_.linger)},
-                                        {"compression.codec", "lz4"},
-                                        {"message.max.bytes", std::to_string(4u << 20)},
-                                        {"queue.buffering.max.kbytes", std::to_string(std::max<std::size_t>(options_.queue_bytes >> 10, 1))},
-                                        {"queue.buffering.max.messages", "100000"},
-                                        {"reconnect.backoff.max.ms", "1000"},
-                                    });
+    auto conf = make_conf(cluster_,
+                          {
+                              {"enable.idempotence", "true"},
+                              {"acks", "all"},
+                              {"message.timeout.ms", ms(options_.message_timeout)},
+                              {"request.timeout.ms", ms(options_.message_timeout)},
+                              {"linger.ms", ms(options_.linger)},
+                              {"compression.codec", "lz4"},
+                              {"message.max.bytes", std::to_string(4u << 20)},
+                              {"queue.buffering.max.kbytes", std::to_string(std::max<std::size_t>(options_.queue_bytes >> 10, 1))},
+                              {"queue.buffering.max.messages", "100000"},
+                              {"reconnect.backoff.max.ms", "1000"},
+                          });
     if (!conf) return core::fail(conf.error());
     rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
     auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
@@ -180,7 +181,8 @@ class LoopProducer final : public AsyncProducer {
       if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR)
         while (const auto* m = rd_kafka_event_message_next(event.get())) report(*m);
       else if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR)
-        fatal = fatal || rd_kafka_event_error_is_fatal(event.get()) != 0 || rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__FATAL;
+        fatal = fatal || rd_kafka_event_error_is_fatal(event.get()) != 0 ||
+                rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__FATAL;
     }
     if (fatal && !std::exchange(renewing_, true)) give_up_link();
   }
