@@ -143,7 +143,7 @@ Table<Webhook> webhook_table() {
                    "How the signature is made of the body and the secret.");
   signature.choice("encoding", &WebhookSignature::encoding, {"hex", "base64"}, "How the signature is written.");
   signature.text("prefix", &WebhookSignature::prefix, "What stands before the signature in its header, as in sha256=.",
-                 "at most 40 letters, digits and =-_:., without blanks", "[A-Za-z0-9=_:.,-]{0,40}");
+                 "1 to 40 letters, digits and =_:.,-", "[A-Za-z0-9=_:.,-]{1,40}");
   Table<Webhook> t("The webhook ingress.");
   t.text("listen", &Webhook::listen, "Address and port.", "ADDRESS:PORT");
   t.optional("tls", &Webhook::tls, tls, "Certificate of the ingress; without it plain HTTP, for a proxy in front.");

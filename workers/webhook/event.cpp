@@ -29,10 +29,10 @@ constexpr std::array<std::string_view, attribute_count> kAttributes{"specversion
 /// Takes what is needed out of the events of a parser.
 class Handler {
  public:
-  bool Null() { return scalar(false, {}); }
-  bool Bool(bool) { return scalar(false, {}); }
-  bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return scalar(true, {text, size}); }
-  bool String(const char* text, rapidjson::SizeType size, bool) { return scalar(true, {text, size}); }
+  bool Null() { return scalar(Sort::null, {}); }
+  bool Bool(bool) { return scalar(Sort::other, {}); }
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return scalar(Sort::number, {text, size}); }
+  bool String(const char* text, rapidjson::SizeType size, bool) { return scalar(Sort::text, {text, size}); }
   bool StartObject() { return enter(); }
   bool StartArray() {
     if (depth_ == 0) return stop("it is no JSON object");
@@ -71,6 +71,8 @@ class Handler {
   }
 
  private:
+  enum class Sort { null, text, number, other };
+
   bool stop(std::string why) {
     why_ = std::move(why);
     return false;
@@ -89,20 +91,23 @@ class Handler {
   static std::string_view plain(std::string_view key) {
     return key.size() <= kMaxId && key.find('.') == std::string_view::npos ? key : std::string_view();
   }
-  bool scalar(bool has_text, std::string_view text) {
+  bool scalar(Sort sort, std::string_view text) {
     if (depth_ == 0) return stop("it is no JSON object");
-    if (depth_ == 1) return attribute(has_text, text);
+    if (depth_ == 1) return attribute(sort, text);
     // Elements of an array stand as deep as members of an object, without a path of their own.
     const bool member = depth_ == 2 || (depth_ == 3 && path_.find('.') != std::string::npos);
-    if (in_data_ && has_text && member) member_of_data(text);
+    if (in_data_ && member && !text.empty()) member_of_data(text);
     return true;
   }
-  bool attribute(bool has_text, std::string_view text) {
-    if (attribute_ >= attribute_count) return true;
+  bool attribute(Sort sort, std::string_view text) {
+    if (attribute_ >= attribute_count || sort == Sort::null) return true;
+    // An extension of CloudEvents may be a number, its own attributes may not.
+    if (sort != Sort::text && !(sort == Sort::number && attribute_ == userassignedid))
+      return stop(fmt::format("{} is no text", kAttributes[attribute_]));
     auto& value = values_[attribute_];
     if (!value.empty()) return stop(fmt::format("{} is there twice", kAttributes[attribute_]));
     if (text.size() > kMaxAttribute) return stop(fmt::format("{} has more than {} bytes", kAttributes[attribute_], kMaxAttribute));
-    if (has_text) value = text;
+    value = text;
     return true;
   }
   void member_of_data(std::string_view text) {

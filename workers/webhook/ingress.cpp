@@ -115,8 +115,8 @@ Result<void> Ingress::start() {
   if (!telemetry) return core::fail(telemetry.error().within("starting the telemetry server"));
   probes_ = std::move(*telemetry);
   telemetry::log(Level::info, "webhook_started", "serving",
-                 {{"url", server_->url()},
-                  {"telemetry", probes_->url()},
+                 {{"url", url()},
+                  {"telemetry", telemetry_url()},
                   {"apps", fmt::format("{}", fmt::join(rules_.apps(), ","))},
                   {"library", kafka::library_version()}});
   return {};

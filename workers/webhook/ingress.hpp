@@ -33,6 +33,9 @@ class Ingress {
   /// Serves until it is asked to stop, then lets what is under way end, within worker.drain_timeout. bad_config: an address or
   /// certificate cannot be used, no app has signing secrets, or Kafka lacks a topic.
   boost::asio::awaitable<core::Result<void>> run(core::StopToken stop);
+  /// Where it serves, and where its metrics are; empty before run() has started it.
+  std::string url() const { return server_ ? server_->url() : std::string(); }
+  std::string telemetry_url() const { return probes_ ? probes_->url() : std::string(); }
 
  private:
   core::Result<void> start();
