@@ -46,6 +46,10 @@ struct AsyncProducerTest : ::testing::Test {
     const auto end = std::chrono::steady_clock::now() + 60s;
     while (!done() && std::chrono::steady_clock::now() < end) loop.run_one_for(1s);
   }
+  void run_for(core::Duration d) {
+    loop.restart();
+    loop.run_for(d);
+  }
   Result<void> wait(asio::awaitable<Result<void>> task) {
     std::optional<Result<void>> out;
     asio::co_spawn(loop, into(std::move(task), out), [](const std::exception_ptr&) {});
@@ -150,7 +154,15 @@ TEST_F(AsyncProducerTest, AFullQueueIsAnAnswerAtOnce) {
 
 TEST_F(AsyncProducerTest, AProbeSaysWhatIsMissing) {
   make();
-  EXPECT_TRUE(wait(producer->probe({"events", "commands"}, 10s)));
+  EXPECT_EQ(wait(producer->probe({"events"}, 10s)).error().kind(), ErrorKind::broker) << "it has no id yet";
+  ASSERT_TRUE(send({message("events", "k", "v")}));
+  Result<void> ready;
+  const auto end = clock->now() + 60s;
+  do {
+    run_for(100ms);
+    ready = wait(producer->probe({"events", "commands"}, 10s));
+  } while (!ready && clock->now() < end);
+  EXPECT_TRUE(ready) << ready.error().message();
   broker.refuse_topic("events", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
   const auto missing = wait(producer->probe({"commands", "events"}, 10s));
   ASSERT_FALSE(missing);

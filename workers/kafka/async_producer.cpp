@@ -1,5 +1,6 @@
 #include "kafka/async_producer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <unordered_map>
 
@@ -31,6 +32,7 @@ struct Link {
   ClientHandle client;
   Topics topics;
   QueueHandle queue;
+  bool has_id = false;  ///< of a producer: without one nothing is sent. A broker that has just started may take seconds to give it
 
   /// Its reports wake nobody any more.
   void silence() const noexcept {
@@ -45,6 +47,15 @@ struct Link {
     if (client) rd_kafka_purge(client.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   }
 };
+
+/// Whether librdkafka's statistics (JSON) say that the producer has its id: "idemp_state": "Assigned".
+bool tells_of_id(std::string_view statistics) {
+  static constexpr std::string_view kName = "\"idemp_state\":";
+  const auto at = statistics.find(kName);
+  if (at == std::string_view::npos) return false;
+  const auto value = statistics.substr(at + kName.size());
+  return value.substr(std::min(value.find('"'), value.size())).starts_with("\"Assigned\"");
+}
 
 /// What a send() waits for.
 struct Delivery {
@@ -108,6 +119,7 @@ class LoopProducer final : public AsyncProducer {
   }
 
   asio::awaitable<Result<void>> probe(std::vector<std::string> topics, milliseconds timeout) override {
+    if (!link_->has_id) co_return core::fail(ErrorKind::broker, "Kafka has given no producer id yet");
     std::vector<rd_kafka_topic_t*> handles;
     for (const auto& name : topics) handles.push_back(link_->topics.get(link_->client.get(), name));
     co_return co_await core::run_on(helper_.executor(), [link = link_, handles = std::move(handles), timeout]() -> Result<void> {
@@ -142,9 +154,10 @@ class LoopProducer final : public AsyncProducer {
                               {"queue.buffering.max.kbytes", std::to_string(std::max<std::size_t>(options_.queue_bytes >> 10, 1))},
                               {"queue.buffering.max.messages", "100000"},
                               {"reconnect.backoff.max.ms", "1000"},
+                              {"statistics.interval.ms", "500"},
                           });
     if (!conf) return core::fail(conf.error());
-    rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+    rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
     auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
     if (!client) return core::fail(client.error());
     link_ = std::make_shared<Link>();
@@ -178,13 +191,25 @@ class LoopProducer final : public AsyncProducer {
     for (;;) {
       const EventHandle event(rd_kafka_queue_poll(link_->queue.get(), 0));
       if (!event) break;
-      if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR)
-        while (const auto* m = rd_kafka_event_message_next(event.get())) report(*m);
-      else if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR)
-        fatal = fatal || rd_kafka_event_error_is_fatal(event.get()) != 0 ||
-                rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__FATAL;
+      fatal = serve(*event) || fatal;
     }
     if (fatal && !std::exchange(renewing_, true)) give_up_link();
+  }
+
+  /// Whether it is the producer's end.
+  bool serve(rd_kafka_event_t& event) {
+    switch (rd_kafka_event_type(&event)) {
+      case RD_KAFKA_EVENT_DR:
+        while (const auto* m = rd_kafka_event_message_next(&event)) report(*m);
+        return false;
+      case RD_KAFKA_EVENT_STATS:  // nothing else tells
+        link_->has_id = link_->has_id || tells_of_id(rd_kafka_event_stats(&event));
+        return false;
+      case RD_KAFKA_EVENT_ERROR:
+        return rd_kafka_event_error_is_fatal(&event) != 0 || rd_kafka_event_error(&event) == RD_KAFKA_RESP_ERR__FATAL;
+      default:
+        return false;
+    }
   }
 
   void report(const rd_kafka_message_t& m) {

@@ -22,7 +22,8 @@ class AsyncProducer {
   /// Ends well once every message is acknowledged by all in-sync replicas. timeout: not by then; broker, not_found, forbidden,
   /// too_large: Kafka does not take it. After an error any of them may have been stored or may still be.
   virtual boost::asio::awaitable<core::Result<void>> send(std::vector<OwnedMessage> messages, core::Duration timeout) = 0;
-  /// Whether the topics are there and every partition has a leader. not_found: one is not.
+  /// Whether messages could be sent: Kafka knows this producer, the topics are there and every partition has a leader. not_found: a
+  /// topic is not there.
   virtual boost::asio::awaitable<core::Result<void>> probe(std::vector<std::string> topics, std::chrono::milliseconds timeout) = 0;
   /// Gives up what is not acknowledged. Before the destructor, with no send() or probe() under way.
   virtual boost::asio::awaitable<void> close() = 0;

@@ -21,6 +21,7 @@ namespace {
 
 constexpr core::Duration kAnswerWithin = 7'900ms;  // senders are told 503 within 8 s
 constexpr core::Duration kProbeEvery = 2s;
+constexpr core::Duration kProbeAgain = 500ms;  // while Kafka is away: senders wait for its return
 constexpr auto kProbeTimeout = 3s;
 constexpr int kLogEvery = 10;  // seconds, of each sort of refusal
 
@@ -257,7 +258,7 @@ boost::asio::awaitable<void> Ingress::watch_kafka() {
                             {{"servers", config_.kafka.bootstrap_servers}});
     kafka_ready_ = ok.has_value();
     kafka_seen_ = true;
-    if (!ending_.stop_requested()) co_await signal->wait_until(clock_.now() + kProbeEvery);
+    if (!ending_.stop_requested()) co_await signal->wait_until(clock_.now() + (kafka_ready_ ? kProbeEvery : kProbeAgain));
   }
 }
 
