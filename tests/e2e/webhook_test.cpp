@@ -29,11 +29,10 @@ using ::testing::HasSubstr;
 const core::Secret kSecret("whsec-0123456789abcdef0123456789");
 
 std::string event_of_job(const std::string& job, const std::string& id) {
-  return fmt::format(
-      R"({{"specversion":"1.0","id":"d-{}","type":"tn.jpm.job-updated","time":"2026-01-02T03:04:05Z",)"
-      R"("source":"https://webhooks.servicetitan.io","userassignedid":"{}","datacontenttype":"application/json",)"
-      R"("data":{{"job":{{"id":{}}},"tenantId":1001,"tenantName":"A Company"}}}})",
-      id, id, job);
+  return fmt::format(R"({{"specversion":"1.0","id":"d-{}","type":"tn.jpm.job-updated","time":"2026-01-02T03:04:05Z",)"
+                     R"("source":"https://webhooks.servicetitan.io","userassignedid":"{}","datacontenttype":"application/json",)"
+                     R"("data":{{"job":{{"id":{}}},"tenantId":1001,"tenantName":"A Company"}}}})",
+                     id, id, job);
 }
 
 /// An ingress on the stage's Kafka, and a sender.
@@ -159,8 +158,9 @@ TEST(Webhook, F7_AnEventBecomesTheRecordItNamesOnceHoweverOftenItIsSent) {
 
   const auto after = wait_for(stage, "st.jpm.jobs", [&](const auto& all) { return all.size() > before.size(); });
   ASSERT_EQ(after.size(), before.size() + 1);
-  EXPECT_TRUE(std::any_of(after.begin(), after.end(), [&](const auto& m) { return m.key == key && *m.header("st-job") == command + ":0"; }))
-      << "event, command, job and record are one chain";
+  EXPECT_TRUE(std::any_of(after.begin(), after.end(), [&](const auto& m) {
+    return m.key == key && *m.header("st-job") == command + ":0";
+  })) << "event, command, job and record are one chain";
 
   EXPECT_EQ(hook.post(body), 200) << "a delivery whose answer was lost, or a replay by hand";
   wait_for(stage, "st.status", [&](const auto& all) {
@@ -240,7 +240,8 @@ TEST(Webhook, F6_AThousandStrangersAndAnAcknowledgementForWhoSendsEvents) {
     boost::system::error_code ec;  // one that is closed on at once is no fault of the ingress
     socket.bind({boost::asio::ip::make_address_v4(0x7f000100u + static_cast<std::uint32_t>(i / 50) + 2), 0}, ec);
     socket.connect({boost::asio::ip::address_v4::loopback(), hook.port()}, ec);
-    boost::asio::write(socket, boost::asio::buffer(i % 100 == 0 ? many : openings[static_cast<std::size_t>(i) % openings.size()]), ec);
+    boost::asio::write(socket, boost::asio::buffer(i % 100 == 0 ? many : openings[static_cast<std::size_t>(i) % openings.size()]),
+                       ec);
     if (i % 50 != 0) continue;
     const auto id = fmt::format("event-{}", i);
     EXPECT_EQ(hook.post(event_of_job("1", id)), 200) << "beside " << i << " strangers";

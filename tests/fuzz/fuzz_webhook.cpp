@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   core::check(!event->id.empty() && !event->type.empty(), "an event without id or type");
   core::check(!event->tenant || *event->tenant > 0, "a tenant that is no number of one");
   for (const auto& id : event->ids)
-    core::check(id.size() <= 64 && std::none_of(id.begin(), id.end(), [](char c) { return c <= ' ' || c == ',' || c == '/' || c == '.'; }),
-                "an id that is none");
+    core::check(
+        id.size() <= 64 && std::none_of(id.begin(), id.end(), [](char c) { return c <= ' ' || c == ',' || c == '/' || c == '.'; }),
+        "an id that is none");
   return 0;
 }

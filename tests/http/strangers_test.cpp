@@ -10,9 +10,9 @@
 namespace stsync::http {
 namespace {
 
+using asio::ip::tcp;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-using asio::ip::tcp;
 
 asio::awaitable<ServerResponse> echo(ServerRequest request) {
   ServerResponse out;
@@ -101,7 +101,8 @@ TEST_F(Strangers, F6_WhatIsAboveALimitHasAnAnswerAndIsCounted) {
   for (int i = 0; i < 10; ++i) many += "X-" + std::to_string(i) + ": y\r\n";
   EXPECT_THAT(say(*s, "POST /x HTTP/1.1\r\nHost: h\r\n" + many + "\r\n"), StartsWith("HTTP/1.1 431 "));
   EXPECT_THAT(say(*s, "POST /x HTTP/1.1\r\nX: " + std::string(100'000, 'h')), StartsWith("HTTP/1.1 431 "));
-  EXPECT_THAT(say(*s, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n" + std::string(1001, 'b')), StartsWith("HTTP/1.1 413 "))
+  EXPECT_THAT(say(*s, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n" + std::string(1001, 'b')),
+              StartsWith("HTTP/1.1 413 "))
       << "although all of it was sent";
   EXPECT_EQ(refusals[Refusal::uri_too_long], 1);
   EXPECT_EQ(refusals[Refusal::header_too_large], 2);
@@ -127,8 +128,9 @@ TEST_F(Strangers, F6_ARequestThatCouldBeReadInTwoWaysIsNotRead) {
   const auto s = serve(strict());
   for (const auto* framing : {"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 2\r\nContent-Length: 3\r\n",
                               "Content-Length: -1\r\n", "Content-Length: 2x\r\n", "Content-Length : 2\r\n"})
-    EXPECT_THAT(say(*s, std::string("POST /x HTTP/1.1\r\nHost: h\r\n") + framing + "\r\n0\r\n\r\nGET /evil HTTP/1.1\r\nHost: h\r\n\r\n"),
-                StartsWith("HTTP/1.1 4"))
+    EXPECT_THAT(
+        say(*s, std::string("POST /x HTTP/1.1\r\nHost: h\r\n") + framing + "\r\n0\r\n\r\nGET /evil HTTP/1.1\r\nHost: h\r\n\r\n"),
+        StartsWith("HTTP/1.1 4"))
         << framing;
   EXPECT_EQ(admitted, 0);
 }
@@ -136,7 +138,8 @@ TEST_F(Strangers, F6_ARequestThatCouldBeReadInTwoWaysIsNotRead) {
 TEST_F(Strangers, F6_OtherProtocolsAreRefused) {
   const auto s = serve(strict());
   EXPECT_THAT(say(*s, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + std::string(9, '\0')), StartsWith("HTTP/1.1 400 "));
-  EXPECT_THAT(say(*s, std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + std::string(500, '\0')), StartsWith("HTTP/1.1 400 "))
+  EXPECT_THAT(say(*s, std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + std::string(500, '\0')),
+              StartsWith("HTTP/1.1 400 "))
       << "TLS where there is none";
   EXPECT_EQ(refusals[Refusal::bad_request], 2);
 }
@@ -242,9 +245,11 @@ TEST_F(Strangers, F6_WhatIsNotAdmittedIsNotReadAndCanReadItsAnswer) {
     return out;
   };
   const auto s = serve(options);
-  EXPECT_THAT(say(*s, "POST /no HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"), StartsWith("HTTP/1.1 404 "))
+  EXPECT_THAT(say(*s, "POST /no HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"),
+              StartsWith("HTTP/1.1 404 "))
       << "and is not told to go on";
-  EXPECT_THAT(say(*s, "POST /no HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + std::string(500'000, 'b')), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(say(*s, "POST /no HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + std::string(500'000, 'b')),
+              StartsWith("HTTP/1.1 404 "));
   Stranger small(loop, s->port());
   small.send("POST /no HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nok");
   EXPECT_THAT(small.hear("\r\n\r\n"), StartsWith("HTTP/1.1 404 "));

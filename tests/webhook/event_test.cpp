@@ -45,7 +45,8 @@ TEST(Event, OfAllTypesShowsTheIdOfWhatItIsAbout) {
   for (std::size_t i = 0; i < kIdPlaces; ++i) {
     const std::string path(path_of(static_cast<IdAt>(i)));
     const auto dot = path.find('.');
-    const auto data = dot == std::string::npos ? fmt::format(R"("{}":77)", path) : fmt::format(R"("{}":{{"x":1,"id":77}})", path.substr(0, dot));
+    const auto data =
+        dot == std::string::npos ? fmt::format(R"("{}":77)", path) : fmt::format(R"("{}":{{"x":1,"id":77}})", path.substr(0, dot));
     const auto event = parse_event(event_of("t", data));
     ASSERT_TRUE(event) << event.error().message();
     for (std::size_t other = 0; other < kIdPlaces; ++other) EXPECT_EQ(event->ids[other], other == i ? "77" : "") << path;
@@ -53,10 +54,10 @@ TEST(Event, OfAllTypesShowsTheIdOfWhatItIsAbout) {
 }
 
 TEST(Event, AnIdOfAnotherPlaceOrFormIsNone) {
-  for (const auto* data : {R"("job":{"x":{"id":1}})", R"("job":[{"id":1}])", R"("job":[1])", R"("job.id":1)", R"("appointmentId":[1])",
-                           R"("job":{"id":null})", R"("job":{"id":true})", R"("job":{"id":{"id":1}})", R"("job":{"id":""})",
-                           R"("job":{"id":"../x"})", R"("job":{"id":"1,2"})", R"("job":{"id":1.5})", R"("job":7)",
-                           R"("job":{"id":"a b"})"}) {
+  for (const auto* data :
+       {R"("job":{"x":{"id":1}})", R"("job":[{"id":1}])", R"("job":[1])", R"("job.id":1)", R"("appointmentId":[1])",
+        R"("job":{"id":null})", R"("job":{"id":true})", R"("job":{"id":{"id":1}})", R"("job":{"id":""})", R"("job":{"id":"../x"})",
+        R"("job":{"id":"1,2"})", R"("job":{"id":1.5})", R"("job":7)", R"("job":{"id":"a b"})"}) {
     const auto event = parse_event(event_of("t", data));
     ASSERT_TRUE(event) << data << event.error().message();
     EXPECT_EQ(event->id_at(IdAt::job), "") << data;
@@ -80,8 +81,10 @@ TEST(Event, WithoutAUserAssignedIdIsKnownByItsOwn) {
 }
 
 TEST(Event, WithoutWhatACloudEventMustHaveIsNone) {
-  for (const auto& [name, text] : {std::pair("specversion", R"("specversion":"1.0",)"), {"id", R"("id":"d-1",)"},
-                                   {"type", R"("type":"tn.jpm.job-updated",)"}, {"source", R"("source":"https://webhooks.servicetitan.io",)"}}) {
+  for (const auto& [name, text] : {std::pair("specversion", R"("specversion":"1.0",)"),
+                                   {"id", R"("id":"d-1",)"},
+                                   {"type", R"("type":"tn.jpm.job-updated",)"},
+                                   {"source", R"("source":"https://webhooks.servicetitan.io",)"}}) {
     const auto event = parse_event(replaced(kJob, text, ""));
     ASSERT_FALSE(event) << name;
     EXPECT_THAT(event.error().message(), HasSubstr(std::string(name) + " is missing"));
@@ -97,10 +100,11 @@ TEST(Event, WithoutWhatACloudEventMustHaveIsNone) {
 TEST(Event, F5_HostileTextIsRefusedAndNotRepeated) {
   const std::string deep = R"({"x":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
   for (const auto& body :
-       {std::string(), std::string("null"), std::string("5"), std::string("\"x\""), std::string("[]"), "[" + kJob + "]", kJob + "x", kJob + kJob,
-        kJob.substr(0, kJob.size() - 1), kJob + std::string(1, '\0') + "secret", "\xef\xbb\xbf" + kJob, deep, std::string(200'000, '{'),
-        replaced(kJob, "A Company", "\xff\xfe"), replaced(kJob, "A Company", "a\nb"), replaced(kJob, "A Company", "\\ud800"),
-        replaced(kJob, "42", "042"), replaced(kJob, "42", "NaN"), replaced(kJob, "{", "{'secret':1,")}) {
+       {std::string(), std::string("null"), std::string("5"), std::string("\"x\""), std::string("[]"), "[" + kJob + "]", kJob + "x",
+        kJob + kJob, kJob.substr(0, kJob.size() - 1), kJob + std::string(1, '\0') + "secret", "\xef\xbb\xbf" + kJob, deep,
+        std::string(200'000, '{'), replaced(kJob, "A Company", "\xff\xfe"), replaced(kJob, "A Company", "a\nb"),
+        replaced(kJob, "A Company", "\\ud800"), replaced(kJob, "42", "042"), replaced(kJob, "42", "NaN"),
+        replaced(kJob, "{", "{'secret':1,")}) {
     const auto event = parse_event(body);
     ASSERT_FALSE(event) << body.substr(0, 200);
     EXPECT_THAT(event.error().message(), Not(HasSubstr("secret")));

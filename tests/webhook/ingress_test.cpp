@@ -131,7 +131,9 @@ struct IngressTest : ::testing::Test {
     run_until([&] { return out.has_value(); });
     return std::to_string(out.value().value().status) + " " + out->value().body;
   }
-  static std::string job(int id) { return event_of("tn.jpm.job-updated", fmt::format(R"("job":{{"id":{}}})", id), fmt::format("u-{}", id)); }
+  static std::string job(int id) {
+    return event_of("tn.jpm.job-updated", fmt::format(R"("job":{{"id":{}}})", id), fmt::format("u-{}", id));
+  }
 
   const core::Secret secret{"0123456789abcdef0123456789abcdef"};
   const std::string secret_file = ::testing::TempDir() + "stsync_ingress_" + std::to_string(::getpid());
@@ -164,7 +166,8 @@ TEST_F(IngressTest, F7_TheAnswerIs200OnceKafkaHasAllOfItAndNotBefore) {
   ASSERT_EQ(producer.stored.size(), 2u);
   EXPECT_EQ(producer.stored[0].value, job(1));
   EXPECT_THAT(get(telemetry_url, "/metrics"), HasSubstr("stsync_webhook_events_total{app=\"acme\",outcome=\"stored\"} 1\n"));
-  EXPECT_THAT(get(telemetry_url, "/metrics"), HasSubstr("stsync_webhook_types_total{app=\"acme\",type=\"tn.jpm.job-updated\"} 1\n"));
+  EXPECT_THAT(get(telemetry_url, "/metrics"),
+              HasSubstr("stsync_webhook_types_total{app=\"acme\",type=\"tn.jpm.job-updated\"} 1\n"));
 }
 
 TEST_F(IngressTest, F7_WithoutAnAcknowledgementItIs503) {

@@ -19,8 +19,9 @@ TEST(Peer, IsTheConnectionsUnlessAProxyIsTrusted) {
 TEST(Peer, IsTheLastBehindProxiesThatAreTrusted) {
   EXPECT_EQ(peer("10.0.0.1:1", {{"X-Forwarded-For", "203.0.113.9, 198.51.100.1 , 10.1.1.1"}}), "198.51.100.1")
       << "what stands before it is its own claim";
-  EXPECT_EQ(peer("10.0.0.1:1", {{"X-Forwarded-For", "203.0.113.9"}, {"Via", "x"}, {"X-Forwarded-For", "198.51.100.1:99, 10.1.1.1"}}),
-            "198.51.100.1");
+  EXPECT_EQ(
+      peer("10.0.0.1:1", {{"X-Forwarded-For", "203.0.113.9"}, {"Via", "x"}, {"X-Forwarded-For", "198.51.100.1:99, 10.1.1.1"}}),
+      "198.51.100.1");
   EXPECT_EQ(peer("10.0.0.1:1", {{"X-Forwarded-For", "[2001:470::7]:443"}}), "2001:470::7");
   EXPECT_EQ(peer("10.0.0.1:1", {{"X-Forwarded-For", "10.2.2.2,10.1.1.1"}}), "10.2.2.2") << "a caller from inside";
 }

@@ -50,7 +50,8 @@ struct RulesTest : ::testing::Test {
     EXPECT_TRUE(ok) << *m.value;
     return out;
   }
-  std::optional<int> status_of_look(std::string_view method, std::string_view path, http::Headers headers = {}, Load load = {}) const {
+  std::optional<int> status_of_look(std::string_view method, std::string_view path, http::Headers headers = {},
+                                    Load load = {}) const {
     const auto refused = rules.look(method, path, headers, load);
     return refused ? std::optional(refused->status) : std::nullopt;
   }
@@ -112,7 +113,9 @@ TEST_F(RulesTest, EveryTypeOfTheVendorsAsksForWhatItNames) {
       {"tn.crm.booking-updated", R"("booking":{"id":7})", {"crm.bookings ids 7"}},
       {"tn.crm.lead-created", R"("lead":{"id":8})", {"crm.leads ids 8"}},
       {"tn.crm.lead-updated", R"("lead":{"id":9})", {"crm.leads ids 9"}},
-      {"tn.dis.technician-dispatched", R"("job":{"id":10},"appointment":{"id":11})", {"jpm.jobs ids 10", "jpm.appointments ids 11"}},
+      {"tn.dis.technician-dispatched",
+       R"("job":{"id":10},"appointment":{"id":11})",
+       {"jpm.jobs ids 10", "jpm.appointments ids 11"}},
       {"tn.dis.zone-updated", R"("zone":{"id":12})", {"dispatch.zones ids 12"}},
       {"tn.dis.zone-deleted", R"("zone":{"id":13})", {"dispatch.zones ids 13"}},
       {"tn.jpm.job-appointment-updated", R"("appointment":{"id":14})", {"jpm.appointments ids 14"}},
@@ -174,10 +177,11 @@ TEST_F(RulesTest, F5_WhatIsNotSignedByThisAppIs401AndNothingOfItGoesOut) {
   auto tampered = body;
   tampered.back() = ' ';
   const core::Secret others("the secret of some other app ...");
-  for (const auto& v : {rules.decide("acme", std::array{secret}, {}, body), rules.decide("acme", std::array{others}, signed_headers(body), body),
-                        rules.decide("acme", std::array{secret}, signed_headers(body), tampered),
-                        rules.decide("acme", {}, signed_headers(body), body),
-                        rules.decide("acme", std::array{secret}, {{"x-signature", sign({}, secret, body)}}, body)}) {
+  for (const auto& v :
+       {rules.decide("acme", std::array{secret}, {}, body), rules.decide("acme", std::array{others}, signed_headers(body), body),
+        rules.decide("acme", std::array{secret}, signed_headers(body), tampered),
+        rules.decide("acme", {}, signed_headers(body), body),
+        rules.decide("acme", std::array{secret}, {{"x-signature", sign({}, secret, body)}}, body)}) {
     EXPECT_EQ(v.status, 401);
     EXPECT_EQ(v.outcome, Outcome::bad_signature);
     EXPECT_TRUE(v.messages.empty());
@@ -202,7 +206,8 @@ TEST_F(RulesTest, WhatIsSignedAndNoEventIs400) {
 }
 
 TEST_F(RulesTest, WhatGoesIntoHeadersIsPrintableAndBounded) {
-  const auto v = decide(event_of("tn.jpm.job-updated", R"("job":{"id":42})", R"(a\r\nst-command: x\u0000)" + std::string(400, 'e')));
+  const auto v =
+      decide(event_of("tn.jpm.job-updated", R"("job":{"id":42})", R"(a\r\nst-command: x\u0000)" + std::string(400, 'e')));
   ASSERT_EQ(v.status, 200);
   EXPECT_EQ(v.event.find_first_of(std::string_view("\r\n\0", 3)), std::string::npos);
   EXPECT_LT(v.event.size(), 250u);
@@ -211,8 +216,9 @@ TEST_F(RulesTest, WhatGoesIntoHeadersIsPrintableAndBounded) {
 
 TEST_F(RulesTest, F6_WhatIsNotWantedIsRefusedByItsHeader) {
   EXPECT_EQ(status_of_look("POST", "/webhooks/acme"), std::nullopt);
-  for (const auto* path : {"/", "/webhooks", "/webhooks/", "/webhooks/nobody", "/webhooks/silent", "/webhooks/acme/", "//webhooks/acme",
-                           "/webhooks/acme%20", "/webhooks/ACME", "/webhooks/../webhooks/acme", "http://x/webhooks/acme"})
+  for (const auto* path :
+       {"/", "/webhooks", "/webhooks/", "/webhooks/nobody", "/webhooks/silent", "/webhooks/acme/", "//webhooks/acme",
+        "/webhooks/acme%20", "/webhooks/ACME", "/webhooks/../webhooks/acme", "http://x/webhooks/acme"})
     EXPECT_EQ(status_of_look("POST", path), 404) << path;
   for (const auto* method : {"GET", "PUT", "DELETE", "OPTIONS", "TRACE", "post", "PRI"})
     EXPECT_EQ(status_of_look(method, "/webhooks/acme"), 405) << method;

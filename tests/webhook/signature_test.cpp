@@ -27,13 +27,17 @@ struct Vector {
 constexpr Vector kVectors[] = {
     {Algorithm::hmac_sha256, Encoding::hex, "f0546246da9e2349100c845a8561214788d75d900f3c086a72fcfa03bb1f42ab"},
     {Algorithm::hmac_sha256, Encoding::base64, "8FRiRtqeI0kQDIRahWEhR4jXXZAPPAhqcvz6A7sfQqs="},
-    {Algorithm::hmac_sha512, Encoding::hex, "4fa9f2304bcbcae309474ee22a85d92e2d7f43d0d95d00b6729e3aeb0620712c06e2ca09843b39d8273cb2279d4601fa48454303b693655c0d39f6376ad533e8"},
-    {Algorithm::hmac_sha512, Encoding::base64, "T6nyMEvLyuMJR07iKoXZLi1/Q9DZXQC2cp466wYgcSwG4soJhDs52Cc8siedRgH6SEVDA7aTZVwNOfY3atUz6A=="},
+    {Algorithm::hmac_sha512, Encoding::hex,
+     "4fa9f2304bcbcae309474ee22a85d92e2d7f43d0d95d00b6729e3aeb0620712c06e2ca09843b39d8273cb2279d4601fa48454303b693655c0d39f6376ad53"
+     "3e8"},
+    {Algorithm::hmac_sha512, Encoding::base64,
+     "T6nyMEvLyuMJR07iKoXZLi1/Q9DZXQC2cp466wYgcSwG4soJhDs52Cc8siedRgH6SEVDA7aTZVwNOfY3atUz6A=="},
     {Algorithm::hmac_sha1, Encoding::hex, "370f232578dddccee2cbb41ad8aa29f97db83954"},
     {Algorithm::hmac_sha1, Encoding::base64, "Nw8jJXjd3M7iy7Qa2Kop+X24OVQ="},
 };
 
-bool check(const SignatureScheme& scheme, const std::string& claimed, const std::string& body = kBody, const Secret& secret = kSecret) {
+bool check(const SignatureScheme& scheme, const std::string& claimed, const std::string& body = kBody,
+           const Secret& secret = kSecret) {
   return is_signed(scheme, std::array{secret}, &claimed, body);
 }
 
@@ -125,8 +129,8 @@ TEST(Signature, F5_ItsTimeTellsNothing) {
     medians.push_back(static_cast<double>(t[t.size() / 2]));
   }
   const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
-  EXPECT_LT(*most, 1.2 * *least) << "case " << most - medians.begin() << " takes " << *most << " ns, case " << least - medians.begin()
-                                << " " << *least;
+  EXPECT_LT(*most, 1.2 * *least) << "case " << most - medians.begin() << " takes " << *most << " ns, case "
+                                 << least - medians.begin() << " " << *least;
 }
 
 }  // namespace
