@@ -264,5 +264,21 @@ TEST_F(IngressTest, AStopLetsWhatIsUnderWayEnd) {
   EXPECT_EQ(answer.value().value().status, 200);
 }
 
+TEST_F(IngressTest, AStopThatIsShortWaitsForThoseWhoStillUseIt) {
+  config.worker.drain_timeout = 10ms;
+  start();
+  producer.held = true;
+  Answer answer;
+  post_into(answer, job(1), secret);
+  run_until([&] { return producer.sends == 1; });
+  stop.request_stop();
+  run_until([&] { return answer.has_value(); });
+  EXPECT_FALSE(answer.value()) << "its connection is closed";
+  EXPECT_FALSE(ended) << "its event is on its way";
+  producer.release();
+  run_until([&] { return ended.has_value(); });
+  EXPECT_TRUE(ended && *ended);
+}
+
 }  // namespace
 }  // namespace stsync::webhook

@@ -23,6 +23,7 @@ constexpr core::Duration kAnswerWithin = 7'900ms;  // senders are told 503 withi
 constexpr core::Duration kProbeEvery = 2s;
 constexpr core::Duration kProbeAgain = 500ms;  // while Kafka is away: senders wait for its return
 constexpr auto kProbeTimeout = 3s;
+constexpr core::Duration kEndAgain = 10ms;
 constexpr int kLogEvery = 10;  // seconds, of each sort of refusal
 
 core::Result<std::string> read_pem(const std::string& file) {
@@ -88,6 +89,8 @@ boost::asio::awaitable<Result<void>> Ingress::run(core::StopToken stop) {
   co_await server_->stop(config_.worker.drain_timeout * 8 / 10);
   co_await tasks_.join();
   co_await probes_->stop(1s);
+  // Whoever still waits for Kafka has his answer within kAnswerWithin, and comes back to this object.
+  while (in_flight_ > 0 || server_->connections() > 0) co_await clock_.sleep_for(kEndAgain);
   if (failure_) co_return core::fail(*failure_);
   co_return Result<void>();
 }
