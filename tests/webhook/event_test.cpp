@@ -97,6 +97,14 @@ TEST(Event, WithoutWhatACloudEventMustHaveIsNone) {
   EXPECT_FALSE(parse_event(replaced(kJob, R"("id":"d-1")", R"("id":")" + std::string(501, 'x') + "\"")));
 }
 
+TEST(Event, MayBe64LevelsDeepAndNotMore) {
+  const auto nested = [](std::size_t levels) {  // within an event
+    return event_of("t", R"("x":)" + std::string(levels, '[') + std::string(levels, ']'));
+  };
+  EXPECT_TRUE(parse_event(nested(62)));
+  EXPECT_FALSE(parse_event(nested(63)));
+}
+
 TEST(Event, F5_HostileTextIsRefusedAndNotRepeated) {
   const std::string deep = R"({"x":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
   for (const auto& body :

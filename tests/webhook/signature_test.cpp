@@ -73,11 +73,12 @@ TEST(Signature, F5_WhatIsMissingCutLongOrOfAnotherFormIsNone) {
   const auto good = sign(scheme, kSecret, kBody);
   EXPECT_FALSE(is_signed(scheme, std::array{kSecret}, nullptr, kBody));
   for (const auto& bad : {std::string(), good.substr(1), good.substr(0, good.size() - 1), good + "0", good + good, " " + good,
-                          "sha256=" + good, std::string(64, '\0'), std::string(100'000, 'a'), std::string("g") + good.substr(1),
+                          "sha256=" + good, good + std::string(1, '\0'), std::string(64, '\0'), std::string(100'000, 'a'), std::string("g") + good.substr(1),
                           sign({Algorithm::hmac_sha512, Encoding::hex, ""}, kSecret, kBody),
                           sign({Algorithm::hmac_sha256, Encoding::base64, ""}, kSecret, kBody)})
     EXPECT_FALSE(check(scheme, bad)) << bad.substr(0, 100);
-  EXPECT_FALSE(check({Algorithm::hmac_sha256, Encoding::hex, "sha256="}, good)) << "its prefix is part of it";
+  for (const auto& bad : {good, "SHA256=" + good, "1234567" + good, std::string("sha")})
+    EXPECT_FALSE(check({Algorithm::hmac_sha256, Encoding::hex, "sha256="}, bad)) << "its prefix is part of it";
 }
 
 TEST(Signature, HexMayBeInCapitalsAndBase64IsWordForWord) {
