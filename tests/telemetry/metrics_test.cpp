@@ -37,6 +37,11 @@ void touch_all(Metrics& m) {
   m.lanes(4);
   m.rebalance();
   m.kafka_error("transport");
+  m.webhook("acme", "stored");
+  m.webhook_stored("acme", "tn.jpm.job-updated");
+  m.webhook_duration(0.02);
+  m.webhook_load(3, 5);
+  m.webhook_refusal("slow");
   m.loop_lag(0.002);
 }
 

@@ -18,7 +18,7 @@ void add_config(CLI::App& cmd, ConfigOptions& o) {
 }
 
 struct Options {
-  ConfigOptions worker, check, print;
+  ConfigOptions worker, webhook, check, print;
   SyncOptions sync;
   ControlOptions control;
   StreamsOptions streams;
@@ -34,6 +34,15 @@ void add_worker(CLI::App& app, Options& o, int& exit) {
   auto* cmd = app.add_subcommand("worker", "Take commands from Kafka, read ServiceTitan, publish the records");
   add_config(*cmd, o.worker);
   cmd->callback([&] { exit = run_worker(o.worker); });
+}
+
+void add_webhook(CLI::App& app, Options& o, int& exit) {
+  auto* cmd =
+      app.add_subcommand("webhook",
+                         "Take ServiceTitan's webhooks (POST /webhooks/<app>), publish them and ask for what they name to be\n"
+                         "synced. Apps with webhook_secret_files are served; docs/webhooks.md tells how to set it up");
+  add_config(*cmd, o.webhook);
+  cmd->callback([&] { exit = run_webhook(o.webhook); });
 }
 
 void add_sync(CLI::App& app, Options& o, int& exit) {
@@ -244,6 +253,7 @@ int run(int argc, char** argv) {
   Options o;
   int exit = Exit::ok;
   add_worker(app, o, exit);
+  add_webhook(app, o, exit);
   add_sync(app, o, exit);
   add_control(app, o, exit, "cancel", "Cancel jobs");
   add_control(app, o, exit, "pause", "Pause jobs");

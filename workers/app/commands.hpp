@@ -117,6 +117,7 @@ struct CatalogOptions {
 
 // Each returns the exit code. Human text goes to stderr, data to stdout.
 int run_worker(const ConfigOptions& options);
+int run_webhook(const ConfigOptions& options);
 int run_sync(const SyncOptions& options);
 int run_control(const ControlOptions& options);
 int run_streams(const StreamsOptions& options);

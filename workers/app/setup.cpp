@@ -107,16 +107,21 @@ std::optional<Setup> load_setup(const ConfigOptions& options) {
   return Setup{std::move(loaded.config), std::move(catalogue.catalogue)};
 }
 
+std::uint64_t raise_file_limit(std::uint64_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 && ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  }
+  return limit.rlim_cur;
+}
+
 core::Result<std::string> raise_open_files(const config::Config& config) {
   const auto needed = sync::files_needed(config);
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::string();
-  if (limit.rlim_cur < needed.all && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, needed.all);
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 && ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::string();
-  }
-  auto told = sync::short_of_files(limit.rlim_cur, needed);
-  if (limit.rlim_cur < needed.least) return core::fail(core::ErrorKind::bad_config, std::move(told));
+  const auto limit = raise_file_limit(needed.all);
+  auto told = sync::short_of_files(limit, needed);
+  if (limit < needed.least) return core::fail(core::ErrorKind::bad_config, std::move(told));
   return told;
 }
 

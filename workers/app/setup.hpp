@@ -30,6 +30,9 @@ struct Setup {
 /// As load_config(), with the problems of the overrides and of the two together.
 std::optional<Setup> load_setup(const ConfigOptions& options);
 
+/// Raises this process's limit of open files to what is wanted, as far as the system lets it. Returns what it is then.
+std::uint64_t raise_file_limit(std::uint64_t wanted);
+
 /// Raises this process's limit of open files as far as a worker may need it and the system lets it. Returns what a worker falls
 /// short of then, in a sentence; empty: nothing. bad_config: it cannot even start.
 core::Result<std::string> raise_open_files(const config::Config& config);

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "config/networks.hpp"
 #include "config/store_url.hpp"
 #include "config/url.hpp"
 
@@ -73,6 +74,20 @@ void check_listen(const std::string& address, const std::string& path, Reader& r
     reader.report.error(reader.place(path), fmt::format("{}: found '{}', expected ADDRESS:PORT", path, address));
 }
 
+void check_webhook(const Webhook& webhook, Reader& reader) {
+  check_listen(webhook.listen, "webhook.listen", reader);
+  if (webhook.tls) {
+    check_file(webhook.tls->certificate_file, "webhook.tls.certificate_file", reader);
+    check_file(webhook.tls->key_file, "webhook.tls.key_file", reader);
+  }
+  if (const auto proxies = Networks::parse(webhook.trusted_proxies); !proxies)
+    reader.report.error(reader.place("webhook.trusted_proxies"), "webhook.trusted_proxies: " + proxies.error().message());
+  if (webhook.max_memory < 4 * webhook.max_body)
+    reader.report.error(reader.place("webhook.max_memory"),
+                        fmt::format("webhook.max_memory: found {}, expected at least four times webhook.max_body ({})",
+                                    format_size(webhook.max_memory), format_size(webhook.max_body)));
+}
+
 void check_limits_store(const Config& config, Reader& reader) {
   const auto& store = config.limits_store;
   if (!config.shares_limits()) return;
@@ -111,11 +126,7 @@ void check_config(const Config& config, Reader& reader) {
   check_file(config.catalogue_overrides, "catalogue.overrides", reader);
   check_hash_key(config.catalogue_hash_key, reader);
   check_worker(config.worker, reader);
-  check_listen(config.webhook.listen, "webhook.listen", reader);
-  if (config.webhook.tls) {
-    check_file(config.webhook.tls->certificate_file, "webhook.tls.certificate_file", reader);
-    check_file(config.webhook.tls->key_file, "webhook.tls.key_file", reader);
-  }
+  check_webhook(config.webhook, reader);
   check_listen(config.telemetry.listen, "telemetry.listen", reader);
 }
 

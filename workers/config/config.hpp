@@ -101,13 +101,21 @@ struct WebhookTls {
 
 struct WebhookSignature {
   std::string header = "x-servicetitan-signature";  ///< the vendor's documents do not agree on it
+  std::string algorithm = "hmac-sha256";            ///< hmac-sha256 | hmac-sha512 | hmac-sha1
   std::string encoding = "hex";                     ///< hex | base64
+  std::string prefix;                               ///< what stands before it, as in "sha256="
 };
 
 struct Webhook {
   std::string listen = "0.0.0.0:8444";
   std::optional<WebhookTls> tls;
   WebhookSignature signature;
+  std::uint64_t max_body = 256ull << 10;
+  std::uint64_t max_memory = 64ull << 20;  ///< of bodies that are being read, and as much of events on their way to Kafka
+  int max_in_flight = 512;                 ///< events being published
+  int max_connections = 1024;
+  int max_connections_per_peer = 64;
+  std::vector<std::string> trusted_proxies;  ///< addresses and networks whose X-Forwarded-For counts
 };
 
 struct Telemetry {

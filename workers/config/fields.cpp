@@ -149,11 +149,26 @@ Table<Webhook> webhook_table() {
   tls.path("key_file", &WebhookTls::key_file, "PEM file with the key.").required();
   Table<WebhookSignature> signature("How the vendor signs.");
   signature.text("header", &WebhookSignature::header, "Header that carries the signature.", "a header name", "[A-Za-z0-9-]{1,100}");
+  signature.choice("algorithm", &WebhookSignature::algorithm, {"hmac-sha256", "hmac-sha512", "hmac-sha1"},
+                   "How the signature is made of the body and the secret.");
   signature.choice("encoding", &WebhookSignature::encoding, {"hex", "base64"}, "How the signature is written.");
+  signature.text("prefix", &WebhookSignature::prefix, "What stands before the signature in its header, as in sha256=.",
+                 "1 to 40 letters, digits and =_:.,-", "[A-Za-z0-9=_:.,-]{1,40}");
   Table<Webhook> t("The webhook ingress.");
   t.text("listen", &Webhook::listen, "Address and port.", "ADDRESS:PORT");
   t.optional("tls", &Webhook::tls, tls, "Certificate of the ingress; without it plain HTTP, for a proxy in front.");
   t.object("signature", &Webhook::signature, signature, "How the vendor signs.");
+  t.size("max_body", &Webhook::max_body, kMiB / 1024, kMiB / 2, "A larger event is refused (413).");
+  t.size("max_memory", &Webhook::max_memory, kMiB, 64 * 1024 * kMiB,
+         "Memory for events that are being read, and as much for those on their way to Kafka; beyond it they are refused (503).");
+  t.integer("max_in_flight", &Webhook::max_in_flight, 1, 100'000,
+            "Events on their way to Kafka at once; further ones are refused (503) before anything else is looked at.");
+  t.integer("max_connections", &Webhook::max_connections, 1, 100'000,
+            "Connections open at once; with more the one whose request takes longest to come is closed.");
+  t.integer("max_connections_per_peer", &Webhook::max_connections_per_peer, 1, 100'000,
+            "Of them, connections from one IPv4 address or one /64 of IPv6; behind a trusted proxy, requests under way of one.");
+  t.texts("trusted_proxies", &Webhook::trusted_proxies,
+          "Addresses and networks (10.0.0.0/8) of proxies whose X-Forwarded-For names the peer.");
   return t;
 }
 

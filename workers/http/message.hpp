@@ -13,6 +13,9 @@ namespace stsync::http {
 /// Name and value as sent. Names compare without case.
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+/// Whether two names of headers are the same one.
+bool same_name(std::string_view a, std::string_view b) noexcept;
+
 /// The first value of a header; nullptr when it is absent.
 const std::string* find_header(const Headers& headers, std::string_view name) noexcept;
 

@@ -2,15 +2,12 @@
 
 #include <array>
 #include <atomic>
-#include <functional>
-#include <set>
-#include <unordered_map>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "kafka/group_offsets.hpp"
 #include "kafka/handles.hpp"
+#include "kafka/produce.hpp"
 
 namespace stsync::kafka {
 namespace {
@@ -37,79 +34,6 @@ rd_kafka_resp_err_t on_request_sent(rd_kafka_t*, int, const char*, std::int32_t,
 
 rd_kafka_resp_err_t on_new(rd_kafka_t* client, const rd_kafka_conf_t*, void* opaque, char*, std::size_t) {
   return rd_kafka_interceptor_add_on_request_sent(client, "stsync", on_request_sent, opaque);
-}
-
-class Topics {
- public:
-  rd_kafka_topic_t* get(rd_kafka_t* client, std::string_view name) {
-    const auto it = topics_.find(name);
-    if (it != topics_.end()) {
-      it->second.used = true;
-      return it->second.handle.get();
-    }
-    auto* conf = rd_kafka_topic_conf_new();
-    std::array<char, 256> why{};
-    rd_kafka_topic_conf_set(conf, "partitioner", "murmur2_random", why.data(), why.size());
-    Handle topic(rd_kafka_topic_new(client, std::string(name).c_str(), conf));
-    return topics_.emplace(std::string(name), Row{std::move(topic)}).first->second.handle.get();
-  }
-  void clear() { topics_.clear(); }
-  void forget_use() {
-    for (auto& [name, row] : topics_) row.used = false;
-  }
-  /// Those asked for since: "st.jpm.jobs, st.journal"
-  std::string used() const {
-    std::set<std::string_view> names;
-    for (const auto& [name, row] : topics_)
-      if (row.used) names.insert(name);
-    return fmt::format("{}", fmt::join(names, ", "));
-  }
-
- private:
-  using Handle = std::unique_ptr<rd_kafka_topic_t, Freer<rd_kafka_topic_destroy>>;
-  struct Row {
-    Handle handle;
-    bool used = true;
-  };
-  struct Hash : std::hash<std::string_view> {
-    using is_transparent = void;
-  };
-  std::unordered_map<std::string, Row, Hash, std::equal_to<>> topics_;
-};
-
-/// Hands one message to librdkafka, which copies it. NO_ERROR or why not. `opaque` comes back in its delivery report.
-rd_kafka_resp_err_t produce(rd_kafka_t* client, rd_kafka_topic_t* topic, const MessageView& m, void* opaque) {
-  rd_kafka_headers_t* headers = nullptr;
-  if (!m.headers.empty()) {
-    headers = rd_kafka_headers_new(m.headers.size());
-    for (const auto& [name, value] : m.headers)
-      rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.data(),
-                          static_cast<ssize_t>(value.size()));
-  }
-  auto* value = m.value ? const_cast<char*>(m.value->data()) : nullptr;
-  const auto size = m.value ? m.value->size() : 0;
-  std::array<rd_kafka_vu_t, 7> args{};
-  args[0].vtype = RD_KAFKA_VTYPE_RKT;
-  args[0].u.rkt = topic;
-  args[1].vtype = RD_KAFKA_VTYPE_PARTITION;
-  args[1].u.i32 = m.partition == kAnyPartition ? RD_KAFKA_PARTITION_UA : m.partition;
-  args[2].vtype = RD_KAFKA_VTYPE_KEY;
-  args[2].u.mem = {const_cast<char*>(m.key.data()), m.key.size()};
-  args[3].vtype = RD_KAFKA_VTYPE_VALUE;
-  args[3].u.mem = {value, size};
-  args[4].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
-  args[4].u.i = RD_KAFKA_MSG_F_COPY;
-  args[5].vtype = RD_KAFKA_VTYPE_OPAQUE;
-  args[5].u.ptr = opaque;
-  std::size_t count = 6;
-  if (headers != nullptr) {
-    args[count].vtype = RD_KAFKA_VTYPE_HEADERS;
-    args[count++].u.headers = headers;
-  }
-  const ErrorHandle error(rd_kafka_produceva(client, args.data(), count));
-  if (!error) return RD_KAFKA_RESP_ERR_NO_ERROR;
-  if (headers != nullptr) rd_kafka_headers_destroy(headers);  // still ours after a failure
-  return rd_kafka_error_code(error.get());
 }
 
 class Transactional final : public TransactionalProducer {
@@ -352,13 +276,9 @@ class Plain final : public Producer {
  private:
   core::Result<void> deliver(const std::vector<OwnedMessage>& messages, milliseconds timeout) {
     const auto deadline = Clock::now() + timeout;
-    std::vector<std::pair<std::string_view, std::string_view>> headers;
     for (const auto& m : messages) {
-      headers.assign(m.headers.begin(), m.headers.end());
-      const MessageView view{m.topic, m.partition, m.key, m.value ? std::optional<std::string_view>(*m.value) : std::nullopt,
-                             headers};
       for (;;) {
-        const auto code = produce(client_.get(), topics_.get(client_.get(), m.topic), view, &failure_);
+        const auto code = produce(client_.get(), topics_.get(client_.get(), m.topic), m, &failure_);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) break;
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || Clock::now() > deadline)
           return core::fail(to_error(code, "produce to " + m.topic));

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/text.hpp"
+#include "http/probes.hpp"
 #include "servicetitan/quota.hpp"
 #include "sync/migration.hpp"
 #include "sync/record_topics.hpp"
@@ -178,30 +179,15 @@ boost::asio::awaitable<Result<void>> Worker::find_topics(core::StopToken stop) {
 Result<void> Worker::start_telemetry() {
   http::ServerOptions options;
   options.listen = config_.telemetry.listen;
-  auto server = surroundings_.serve(std::move(options), [this](http::ServerRequest r) { return serve(std::move(r)); });
+  auto server = surroundings_.serve(std::move(options), http::probes(
+                                                            [this] {
+                                                              update_metrics();
+                                                              return metrics_.render();
+                                                            },
+                                                            [this] { return ready(); }));
   if (!server) return core::fail(server.error().within("starting the telemetry server"));
   server_ = std::move(*server);
   return {};
-}
-
-boost::asio::awaitable<http::ServerResponse> Worker::serve(http::ServerRequest request) {
-  http::ServerResponse response;
-  response.content_type = "text/plain; charset=utf-8";
-  if (request.method != "GET") {
-    response.status = 405;
-  } else if (request.path == "/metrics") {
-    update_metrics();
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = metrics_.render();
-  } else if (request.path == "/livez") {
-    response.body = "ok\n";  // answered by the loop itself: a stuck loop answers nothing
-  } else if (request.path == "/readyz") {
-    response.status = ready() ? 200 : 503;
-    response.body = ready() ? "ok\n" : "not ready\n";
-  } else {
-    response.status = 404;
-  }
-  co_return response;
 }
 
 bool Worker::ready() const {

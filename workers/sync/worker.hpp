@@ -50,7 +50,6 @@ class Worker final : public kafka::GroupListener {
   boost::asio::awaitable<core::Result<void>> find_topics(core::StopToken stop);
   core::Result<void> make_clients();
   core::Result<void> start_telemetry();
-  boost::asio::awaitable<http::ServerResponse> serve(http::ServerRequest request);
   core::Result<void> make_consumer();
   boost::asio::awaitable<void> close_lanes();
   std::size_t open_jobs() const;

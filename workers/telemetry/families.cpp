@@ -12,6 +12,7 @@ constexpr std::size_t kFew = 100;
 
 constexpr std::array kCallSeconds{0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0};
 constexpr std::array kCommitSeconds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0};
+constexpr std::array kWebhookSeconds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 8.0};
 constexpr std::array kLagSeconds{0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0};
 
 constexpr std::array<Name, 4> kCommitOutcomes{"ok", "aborted", "doubt", "fenced"};
@@ -106,6 +107,29 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
     {"stsync_lanes", Sort::gauge, {}, 1, "Partitions of the commands topic that this worker owns."},
     {"stsync_rebalances_total", Sort::counter, {}, 1, "Times that partitions were assigned or revoked."},
     {"stsync_kafka_errors_total", Sort::counter, {"reason"}, kFew, "Errors that the Kafka client reported."},
+    {"stsync_webhook_events_total",
+     Sort::counter,
+     {"app", "outcome"},
+     kApps * 12,
+     "Webhook requests by what became of them; only those stored, unknown_tenant and unknown_type were answered with 200."},
+    {"stsync_webhook_types_total",
+     Sort::counter,
+     {"app", "type"},
+     kApps * 22,
+     "Webhook events that are in Kafka, by type; other: one that this version does not know."},
+    {"stsync_webhook_duration_seconds",
+     Sort::histogram,
+     {},
+     1,
+     "Time from the last byte of a webhook request to its answer, where the answer waited for Kafka.",
+     kWebhookSeconds},
+    {"stsync_webhook_in_flight", Sort::gauge, {}, 1, "Webhook events on their way to Kafka."},
+    {"stsync_webhook_connections", Sort::gauge, {}, 1, "Connections open at the webhook ingress."},
+    {"stsync_webhook_refusals_total",
+     Sort::counter,
+     {"reason"},
+     kFew,
+     "Connections that the webhook ingress closed, and requests that it refused, before they were any app's."},
     {"stsync_loop_lag_seconds", Sort::histogram, {}, 1, "How late the event loop served its heartbeat.", kLagSeconds},
     {"stsync_log_lines_dropped_total", Sort::counter, {}, 1, "Log lines that were dropped because nobody reads stderr."},
     {"stsync_build_info", Sort::gauge, {"version"}, 1, "Always 1; the label names the version."},

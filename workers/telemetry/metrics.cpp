@@ -224,6 +224,22 @@ void Metrics::freshness(const PairValues& of_resources, const PairValues& of_ten
 void Metrics::lanes(int count) { impl_->gauge(Family::lanes, {}).Set(count); }
 void Metrics::rebalance() { impl_->counter(Family::rebalances, {}).Increment(); }
 void Metrics::kafka_error(std::string_view reason) { impl_->counter(Family::kafka_errors, {reason}).Increment(); }
+void Metrics::webhook_app(std::string_view app) {
+  for (const auto* outcome : {"stored", "unknown_tenant", "unknown_type", "bad_signature", "bad_event", "shed", "kafka"})
+    impl_->counter(Family::webhook_events, {app, outcome});
+}
+void Metrics::webhook(std::string_view app, std::string_view outcome) {
+  impl_->counter(Family::webhook_events, {app, outcome}).Increment();
+}
+void Metrics::webhook_stored(std::string_view app, std::string_view type) {
+  impl_->counter(Family::webhook_types, {app, type}).Increment();
+}
+void Metrics::webhook_duration(double seconds) { impl_->histogram(Family::webhook_duration, {}).Observe(seconds); }
+void Metrics::webhook_load(std::size_t in_flight, std::size_t connections) {
+  impl_->gauge(Family::webhook_in_flight, {}).Set(static_cast<double>(in_flight));
+  impl_->gauge(Family::webhook_connections, {}).Set(static_cast<double>(connections));
+}
+void Metrics::webhook_refusal(std::string_view reason) { impl_->counter(Family::webhook_refusals, {reason}).Increment(); }
 void Metrics::log_lines_dropped(std::uint64_t count) {
   impl_->counter(Family::log_lines_dropped, {}).Increment(static_cast<double>(count));
 }

@@ -44,7 +44,13 @@ class Metrics {
   void freshness(const PairValues& of_resources, const PairValues& of_tenants);  ///< ages in seconds: all there are
   void rebalance();
   void kafka_error(std::string_view reason);
-  void loop_lag(double seconds);  ///< how late the loop served its heartbeat
+  void webhook_app(std::string_view app);                             ///< is served; call once at start
+  void webhook(std::string_view app, std::string_view outcome);       ///< a request has its answer
+  void webhook_stored(std::string_view app, std::string_view type);   ///< an event is in Kafka
+  void webhook_duration(double seconds);                              ///< from the request to an answer of Kafka's
+  void webhook_load(std::size_t in_flight, std::size_t connections);  ///< now
+  void webhook_refusal(std::string_view reason);                      ///< of a connection, or of a request of no app
+  void loop_lag(double seconds);                                      ///< how late the loop served its heartbeat
   void log_lines_dropped(std::uint64_t count);
 
   /// Prometheus text exposition, version 0.0.4.
