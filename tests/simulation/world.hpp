@@ -78,8 +78,8 @@ class World {
   VendorModel vendor_;
   StatusReader statuses_;
   std::vector<v1::Command> sent_;
-  std::set<std::string> misplaced_;  ///< ids of those on the wrong partition
-  std::set<std::string> resumed_;    ///< jobs that were let go on at the end
+  std::set<std::string> misplaced_;    ///< ids of those on the wrong partition
+  std::set<std::string> resumed_;      ///< jobs that were let go on at the end
   std::set<std::string> followed_on_;  ///< jobs that follow one whose cursor was lost
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<SimWorker>> gone_;  ///< killed, or replaced by a twin

@@ -154,8 +154,9 @@ void add_sim(CLI::App& app, Options& o, int& exit) {
   cmd->add_option("--faults", o.sim.faults_file, "File with faults for the start, as POST /__sim/faults takes them");
   cmd->add_option("--without", o.sim.without, "Scopes (\"tn.prl.\") or APIs (\"payroll\") that no tenant has, separated by commas")
       ->delimiter(',');
-  cmd->add_option("--webhook-url", o.sim.webhook_url,
-                  "Tell this receiver of changed rows: https://HOST:PORT, with or without a path, in which {app} stands for the app");
+  cmd->add_option(
+      "--webhook-url", o.sim.webhook_url,
+      "Tell this receiver of changed rows: https://HOST:PORT, with or without a path, in which {app} stands for the app");
   cmd->add_option("--webhook-secret-file", o.sim.webhook_secret_file, "File with the secret that signs what is told");
   cmd->add_option("--webhook-ca", o.sim.webhook_ca, "CA (PEM) of the receiver instead of the system's");
   cmd->add_option("--webhook-header", o.sim.webhook_header, "Header of the signature")->default_str("x-servicetitan-signature");

@@ -37,8 +37,7 @@ bool passes(const RowFacts& row, const Dataset::Filter& f) {
 
 }  // namespace
 
-Dataset::Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, Owner owner,
-                 const Watcher* watcher)
+Dataset::Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, Owner owner, const Watcher* watcher)
     : resource_(resource),
       tenant_(tenant),
       owner_(owner),

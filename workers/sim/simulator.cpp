@@ -63,7 +63,8 @@ World::World(boost::asio::any_io_executor l, core::Clock& c, Options o)
       webhooks->tell(std::move(*event));
   };
   for (const auto tenant : options.tenants)
-    tenants.emplace(std::piecewise_construct, std::forward_as_tuple(tenant), std::forward_as_tuple(tenant, options, writers, watcher));
+    tenants.emplace(std::piecewise_construct, std::forward_as_tuple(tenant),
+                    std::forward_as_tuple(tenant, options, writers, watcher));
 }
 
 std::vector<TenantWorld*> World::find_tenants(std::int64_t tenant) {

@@ -33,7 +33,7 @@ struct Options {
   double time_scale = 1;                                   ///< the export delay and the reports' quota pass so many times faster
   double churn_per_second = 0;                             ///< things that happen to rows that were read, per tenant
   std::string faults{};                                    ///< JSON: a fault, or an array of them, at work from the start
-  WebhookSettings webhooks{};  ///< what happens to rows is told to this receiver
+  WebhookSettings webhooks{};                              ///< what happens to rows is told to this receiver
   std::vector<std::string> without{};  ///< scopes or their beginnings ("tn.prl."), or APIs ("payroll"), that no tenant has
 };
 

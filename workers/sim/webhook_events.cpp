@@ -137,20 +137,18 @@ std::optional<WebhookEvent> event_of(const Store& store, const Dataset& rows, Da
   if (!told) return std::nullopt;
   const auto tenant = store.tenant();
   const auto ms = now.time_since_epoch().count();
-  return WebhookEvent{
-      .id = core::uuid5(fmt::format("webhook/{}/{}/{}/{}/{}", tenant, kind.type, told->entity, ms, serial)),
-      .type = std::string(kind.type),
-      .tenant = tenant,
-      .entity = std::move(told->entity),
-      .time = now,
-      .data = fmt::format(R"({{{},"tenantId":{},"tenantName":"Company {}"}})", told->members, tenant, tenant)};
+  return WebhookEvent{.id = core::uuid5(fmt::format("webhook/{}/{}/{}/{}/{}", tenant, kind.type, told->entity, ms, serial)),
+                      .type = std::string(kind.type),
+                      .tenant = tenant,
+                      .entity = std::move(told->entity),
+                      .time = now,
+                      .data = fmt::format(R"({{{},"tenantId":{},"tenantName":"Company {}"}})", told->members, tenant, tenant)};
 }
 
 std::string cloud_event(const WebhookEvent& event, std::string_view delivery) {
-  return fmt::format(
-      R"({{"specversion":"1.0","id":"{}","type":"{}","time":"{}","source":"https://webhooks.servicetitan.io",)"
-      R"("userassignedid":"{}","datacontenttype":"application/json","data":{}}})",
-      delivery, event.type, core::format_utc(event.time), event.id, event.data);
+  return fmt::format(R"({{"specversion":"1.0","id":"{}","type":"{}","time":"{}","source":"https://webhooks.servicetitan.io",)"
+                     R"("userassignedid":"{}","datacontenttype":"application/json","data":{}}})",
+                     delivery, event.type, core::format_utc(event.time), event.id, event.data);
 }
 
 }  // namespace stsync::sim

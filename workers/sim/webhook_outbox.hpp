@@ -27,9 +27,9 @@ struct WebhookRecord {
 class WebhookOutbox {
  public:
   struct Limits {
-    std::size_t waiting = 20'000;         ///< deliveries
-    std::size_t remembered = 20'000;      ///< events
-    std::size_t bytes = 64u << 20;        ///< of the data of events, for each of the two
+    std::size_t waiting = 20'000;     ///< deliveries
+    std::size_t remembered = 20'000;  ///< events
+    std::size_t bytes = 64u << 20;    ///< of the data of events, for each of the two
   };
   struct Counts {
     std::uint64_t events = 0, sent = 0, accepted = 0, retried = 0, given_up = 0;
@@ -37,7 +37,7 @@ class WebhookOutbox {
   /// One way of an event to its receiver, over all its tries.
   struct Delivery {
     std::shared_ptr<WebhookRecord> record;
-    std::string id;               ///< of the CloudEvent
+    std::string id;  ///< of the CloudEvent
     std::size_t failures = 0;
   };
 

@@ -15,8 +15,7 @@ constexpr std::size_t kMaxAnswer = 64u << 10;
 
 }  // namespace
 
-WebhookSender::WebhookSender(asio::any_io_executor loop, core::Clock& clock, std::string app, std::uint64_t seed,
-                             double time_scale)
+WebhookSender::WebhookSender(asio::any_io_executor loop, core::Clock& clock, std::string app, std::uint64_t seed, double time_scale)
     : loop_(std::move(loop)),
       clock_(clock),
       app_(std::move(app)),

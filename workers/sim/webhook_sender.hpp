@@ -17,8 +17,8 @@
 
 namespace stsync::sim {
 
-/// Sends what its outbox says over a few keep-alive connections. 2xx is a yes; any other answer, none in time or a broken connection
-/// a no. What waits when it is stopped is lost with it. Loop thread only.
+/// Sends what its outbox says over a few keep-alive connections. 2xx is a yes; any other answer, none in time or a broken
+/// connection a no. What waits when it is stopped is lost with it. Loop thread only.
 class WebhookSender : public std::enable_shared_from_this<WebhookSender> {
  public:
   /// Nothing is sent before configure(). The waits between tries pass `time_scale` times faster.

@@ -12,15 +12,16 @@ namespace stsync::sim {
 
 /// Where webhooks go and how they are signed; nobody has confirmed the vendor's header and encoding (facts 9).
 struct WebhookSettings {
-  std::string url;      ///< http or https; "{app}" stands for the app's name, and without a path "/webhooks/{app}" is meant; empty: no webhooks
+  std::string
+      url;  ///< http or https; "{app}" stands for the app's name, and without a path "/webhooks/{app}" is meant; empty: no webhooks
   core::Secret secret;  ///< empty: nothing is signed
   std::string ca_file;  ///< PEM; empty: the system's certificates
   std::string header = "x-servicetitan-signature";
-  std::string algorithm = "hmac-sha256";  ///< hmac-sha256, hmac-sha512, hmac-sha1
-  std::string encoding = "hex";           ///< hex (lower case), base64
-  std::string prefix;                     ///< in front of the signature
-  double duplicates = 0;                  ///< share of events that are delivered twice, both at once
-  double retry_scale = 1;                 ///< the waits between tries are so many times shorter
+  std::string algorithm = "hmac-sha256";              ///< hmac-sha256, hmac-sha512, hmac-sha1
+  std::string encoding = "hex";                       ///< hex (lower case), base64
+  std::string prefix;                                 ///< in front of the signature
+  double duplicates = 0;                              ///< share of events that are delivered twice, both at once
+  double retry_scale = 1;                             ///< the waits between tries are so many times shorter
   core::Duration timeout = std::chrono::seconds(15);  ///< for an answer
   std::size_t connections = 16;
 };
