@@ -319,21 +319,22 @@ TEST_F(Webhooks, ChurnOfOneResourceTellsOfThatOneOnly) {
 
 TEST_F(Webhooks, SettingsThatCannotBeUsedAreRefusedAndTheOldOnesStay) {
   send_to_sink();
-  const std::vector<std::pair<std::string, std::string>> bad{{R"({"url":"ftp://x"})", "'url' is an http or https URL"},
-                                                             {R"({"url":"nothing"})", "'url' is"},
-                                                             {R"({"header":"a b"})", "'header' is the name of a header"},
-                                                             {R"({"header":""})", "'header' is"},
-                                                             {R"({"encoding":"hexx"})", "'encoding' is hex or base64"},
-                                                             {R"({"algorithm":"md5"})", "'algorithm' is hmac-sha256"},
-                                                             {R"({"prefix":"a\nb"})", "'prefix' is printable"},
-                                                             {R"({"duplicates":1.5})", "'duplicates' is a number from 0 to 1"},
-                                                             {R"({"duplicates":"x"})", "'duplicates' is"},
-                                                             {R"({"retry_scale":0})", "'retry_scale' is"},
-                                                             {R"({"timeout_ms":0})", "'timeout_ms' is"},
-                                                             {R"({"connections":65})", "'connections' is a number from 1 to 64"},
-                                                             {R"({"ca_file":"/nowhere.pem"})", "/nowhere.pem"},
-                                                             {R"({"uri":"http://127.0.0.1"})", "'uri' is no setting"},
-                                                             {R"({"replay":"all","url":""})", "stands alone"}};
+  const std::vector<std::pair<std::string, std::string>> bad{
+      {R"({"url":"ftp://x"})", "'url' must be an http or https URL"},
+      {R"({"url":"nothing"})", "'url' must be"},
+      {R"({"header":"a b"})", "'header' must be the name of a header"},
+      {R"({"header":""})", "'header' must be"},
+      {R"({"encoding":"hexx"})", "'encoding' must be hex or base64"},
+      {R"({"algorithm":"md5"})", "'algorithm' must be hmac-sha256"},
+      {R"({"prefix":"a\nb"})", "'prefix' must be printable"},
+      {R"({"duplicates":1.5})", "'duplicates' must be a number from 0 to 1"},
+      {R"({"duplicates":"x"})", "'duplicates' must be"},
+      {R"({"retry_scale":0})", "'retry_scale' must be"},
+      {R"({"timeout_ms":0})", "'timeout_ms' must be"},
+      {R"({"connections":65})", "'connections' must be a number from 1 to 64"},
+      {R"({"ca_file":"/nowhere.pem"})", "/nowhere.pem"},
+      {R"({"uri":"http://127.0.0.1"})", "'uri' is no setting"},
+      {R"({"replay":"all","url":""})", "stands alone"}};
   for (const auto& [body, problem] : bad) {
     const auto answer = post("/__sim/webhooks", body);
     EXPECT_EQ(answer.status, 400) << body;

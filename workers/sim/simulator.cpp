@@ -152,9 +152,10 @@ class Service {
       for (; due >= 1; due -= 1) churn_everywhere(self->world_, ++happened);
     }
   }
-  /// Ends the waiting of delayed answers.
+  /// Ends the waiting of delayed answers, and what is told of rows.
   void stop() {
     stopping_ = true;
+    world_.webhooks->request_stop();
     for (auto* signal : delayed_) signal->notify();
   }
   World& world() noexcept { return world_; }

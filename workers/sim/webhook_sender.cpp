@@ -65,10 +65,14 @@ std::size_t WebhookSender::replay_all() {
   return events;
 }
 
-asio::awaitable<void> WebhookSender::stop() {
+void WebhookSender::request_stop() {
   stopping_ = true;
   stop_.request_stop();
   changed_->notify();
+}
+
+asio::awaitable<void> WebhookSender::stop() {
+  request_stop();
   while (running_ || under_way_ > 0) co_await ended_->wait();
   client_.reset();
 }

@@ -36,7 +36,9 @@ class WebhookSender : public std::enable_shared_from_this<WebhookSender> {
   const WebhookOutbox& outbox() const noexcept { return outbox_; }
   std::size_t under_way() const noexcept { return under_way_; }
 
-  /// Breaks requests under way off and ends when none is left.
+  /// Sends nothing more and breaks requests under way off.
+  void request_stop();
+  /// The same, and ends when none is left.
   boost::asio::awaitable<void> stop();
 
  private:

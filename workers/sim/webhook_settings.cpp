@@ -43,7 +43,7 @@ bool read_number(const std::string& text, Number least, Number most, Number& out
   return true;
 }
 
-/// What a member has to be; nothing when it is.
+/// What the member must be; nothing when it is.
 using Set = const char* (*)(WebhookSettings&, const std::string&);
 constexpr std::array<std::pair<std::string_view, Set>, 11> kMembers{{
     {"url",
@@ -121,7 +121,7 @@ core::Result<WebhookSettings> changed_settings(WebhookSettings before, const std
     const auto at = std::find_if(kMembers.begin(), kMembers.end(), [&](const auto& m) { return m.first == name; });
     if (at == kMembers.end()) return fail(ErrorKind::bad_data, fmt::format("'{}' is no setting of webhooks", name));
     if (const auto* expected = at->second(before, text); expected != nullptr)
-      return fail(ErrorKind::bad_data, fmt::format("'{}' is {}", name, expected));
+      return fail(ErrorKind::bad_data, fmt::format("'{}' must be {}", name, expected));
   }
   return before;
 }
