@@ -23,6 +23,7 @@ constexpr sim::Dataset::Index kRows = 64;
 constexpr std::size_t kChanges = 30;  // of each resource
 constexpr core::WallTime kTime{std::chrono::milliseconds(1'795'700'000'000)};
 constexpr auto kPause = 20ms;  // after a refusal or a broken connection
+constexpr auto kWarmUp = 60s;
 constexpr std::string_view kMiddle = "-0000-4000-8000-";
 constexpr std::size_t kLeft = 8, kRight = 12;
 
@@ -34,7 +35,17 @@ class Sender {
   Sender(const EventMaker& events, const LoadOptions& options, std::uint32_t number)
       : events_(events), options_(options), number_(number), url_(http::parse_url(options.url + "/webhooks/acme").value()) {}
 
-  void connect() { wire_.emplace(url_.origin, options_.ca_file); }
+  /// Until an event is acknowledged. A broker that has just been made has its first producer wait for seconds, and so do its
+  /// events.
+  void warm_up() {
+    connect();
+    for (const auto end = Clock::now() + kWarmUp; acknowledged_.empty() || !acknowledged_.back();) {
+      if (Clock::now() > end) throw std::runtime_error("no event is acknowledged " + problem_);
+      send(Clock::now());
+    }
+    milliseconds_.clear();
+    refused_.clear();
+  }
   void run(Clock::time_point begin) {
     const auto end = begin + std::chrono::seconds(options_.seconds);
     for (auto due = first(begin); std::max(due, Clock::now()) < end; due = next(due)) {
@@ -60,6 +71,7 @@ class Sender {
     return options_.rate > 0 ? due + interval(options_.connections) : Clock::now();
   }
 
+  void connect() { wire_.emplace(url_.origin, options_.ca_file); }
   void send(Clock::time_point since) {
     const auto body = events_.body({number_, acknowledged_.size()});
     acknowledged_.push_back(false);
@@ -133,7 +145,7 @@ std::string EventMaker::body(Which which) const {
 
 Load send_events(const EventMaker& events, const LoadOptions& options) {
   std::deque<Sender> senders;
-  for (std::uint32_t i = 0; i < options.connections; ++i) senders.emplace_back(events, options, i).connect();
+  for (std::uint32_t i = 0; i < options.connections; ++i) senders.emplace_back(events, options, i).warm_up();
   std::latch ready(static_cast<std::ptrdiff_t>(options.connections));
   const auto begin = Clock::now() + 100ms;
   std::vector<std::thread> threads;

@@ -47,7 +47,8 @@ struct Load {
   std::string problem;                          ///< of one that broke
   double wall_seconds = 0;
 };
-/// Sends signed events over keep-alive connections, a thread each, one after the other. Throws when it cannot connect at all.
+/// Sends signed events over keep-alive connections, a thread each, one after the other; what comes before all of them are
+/// acknowledged once is not measured. Throws when one never is.
 Load send_events(const EventMaker& events, const LoadOptions& options);
 
 }  // namespace stsync::bench

@@ -41,7 +41,7 @@ std::string started_url(const std::string& log) {
 
 core::Secret Stage::webhook_secret() const { return core::Secret("stage-webhook-secret-0123456789abcdef"); }
 
-Stage::Ingress Stage::start_webhook(std::vector<std::string> sets, bool tls) const {
+Stage::Ingress Stage::start_webhook(const std::vector<std::string>& sets, bool tls, bool wait) const {
   Ingress out;
   std::vector<std::string> all{
       "webhook.listen=127.0.0.1:0",
@@ -51,7 +51,7 @@ Stage::Ingress Stage::start_webhook(std::vector<std::string> sets, bool tls) con
   all.insert(all.end(), sets.begin(), sets.end());
   if (kafka_proxy_) all.insert(all.begin(), "kafka.bootstrap_servers=" + kafka_proxy_->address());
   out.process = std::make_unique<Process>(command({"webhook"}, all));
-  if (!out.process->wait_for_text("webhook_started", 60s))
+  if (!out.process->wait_for_text(wait ? "kafka_ready" : "webhook_started", 60s))
     throw std::runtime_error("the ingress does not start: " + out.process->err());
   out.url = started_url(out.process->err());
   return out;

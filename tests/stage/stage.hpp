@@ -55,8 +55,9 @@ class Stage {
     std::string url;      ///< "https://127.0.0.1:1234"; events go to url + "/webhooks/acme"
     std::string ca_file;  ///< empty without TLS
   };
-  /// One that serves, with a certificate of its own unless `tls` is false; webhook_secret() signs.
-  Ingress start_webhook(std::vector<std::string> sets = {}, bool tls = true) const;
+  /// One that serves and, unless `wait` is false, has reached Kafka; with a certificate of its own where `tls` says so.
+  Ingress start_webhook(const std::vector<std::string>& sets = {}, bool tls = true, bool wait = true) const;
+  /// What signs for it.
   core::Secret webhook_secret() const;
   /// From now on the simulator tells it of changed rows. `more`: further members of POST /__sim/webhooks, as `"duplicates":0.1`.
   void send_webhooks_to(const Ingress& ingress, const std::string& more = {}) const;
