@@ -20,8 +20,11 @@ using ::testing::StartsWith;
 /// A receiver that keeps what it gets and answers what it is told.
 class Sink {
  public:
-  Sink(asio::io_context& loop, core::Clock& clock, std::optional<http::ServerTls> tls = {}) : clock_(clock) {
+  Sink(asio::io_context& loop, core::Clock& clock, std::optional<http::ServerTls> tls = {},
+       const std::string& listen = "127.0.0.1:0")
+      : clock_(clock) {
     http::ServerOptions options;
+    options.listen = listen;
     options.tls = std::move(tls);
     server_ = http::start_server(loop.get_executor(), clock, std::move(options), [this](http::ServerRequest request) {
                 return answer(std::move(request));
@@ -231,6 +234,18 @@ TEST_F(Webhooks, AReceiverThatWasAwayAndComesBackElsewhereGetsWhatWaits) {
   send_to_sink();
   clock.run_for(10s);
   EXPECT_TRUE(wait_for_count("accepted", "3"));
+}
+
+TEST_F(Webhooks, AConnectionThatTheReceiverHasClosedMeanwhileIsNoAnswer) {
+  send_to_sink();
+  touch();
+  ASSERT_TRUE(wait_for_count("accepted", "1"));
+  const auto address = sink->url().substr(std::string("http://").size());
+  sink.reset();
+  sink = std::make_unique<Sink>(loop, clock, std::nullopt, address);
+  touch();
+  ASSERT_TRUE(wait_for_count("accepted", "2"));
+  EXPECT_EQ(member(state(), "retried"), "0");
 }
 
 TEST_F(Webhooks, NoMoreRequestsAreUnderWayThanThereAreConnections) {
