@@ -163,11 +163,11 @@ ServerResponse churn_some(World& world, const Fields& fields) {
   const auto rate = natural(fields, "per_second", 0);
   if (!count || !tenant || !seed || !rate || *rate > kMaxChurn)
     return bad_request("tenant, count, seed and per_second are numbers");
+  const bool only_changes = text_of(fields, "only_changes") == "true";
   if (fields.contains("per_second")) {
     const auto resource = text_of(fields, "resource");
     if (World::find_resources(resource).empty()) return bad_request("no such resource");
-    world.churn_per_second = static_cast<double>(*rate);
-    world.churn_resource = resource;
+    world.churn = {static_cast<double>(*rate), resource, only_changes};
     return Json().begin_object().key("per_second").number(*rate).end_object().answer();
   }
   const auto datasets = find_data(world, *tenant, text_of(fields, "resource"));
@@ -175,7 +175,7 @@ ServerResponse churn_some(World& world, const Fields& fields) {
   Churned sum;
   for (const auto& [t, dataset] : datasets) {
     const auto some = churn(t->store, *dataset, static_cast<std::size_t>(*count), static_cast<std::uint64_t>(*seed),
-                            to_ticks(world.clock.wall_now()));
+                            to_ticks(world.clock.wall_now()), only_changes);
     sum.changed += some.changed;
     sum.vanished += some.vanished;
     sum.appeared += some.appeared;
@@ -241,13 +241,14 @@ ServerResponse storage(const ServerRequest& request) {
 void churn_everywhere(World& world, std::uint64_t seed) {
   for (auto& [id, tenant] : world.tenants) {
     auto made = tenant.store.made();
-    if (!world.churn_resource.empty()) {
+    if (!world.churn.resource.empty()) {
       made.clear();
-      for (const auto* resource : World::find_resources(world.churn_resource)) made.push_back(&tenant.store.of(*resource));
+      for (const auto* resource : World::find_resources(world.churn.resource)) made.push_back(&tenant.store.of(*resource));
     }
     if (made.empty()) continue;
     const auto which = mix(seed, static_cast<std::uint64_t>(id));
-    churn(tenant.store, *made[which % made.size()], 1, mix(which, std::uint64_t{1}), to_ticks(world.clock.wall_now()));
+    churn(tenant.store, *made[which % made.size()], 1, mix(which, std::uint64_t{1}), to_ticks(world.clock.wall_now()),
+          world.churn.only_changes);
   }
 }
 

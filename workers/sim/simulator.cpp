@@ -54,7 +54,7 @@ World::World(boost::asio::any_io_executor l, core::Clock& c, Options o)
       cache(options.cache_bytes),
       writers(options.record_bytes),
       app_quota(options.requests_per_second),
-      churn_per_second(options.churn_per_second),
+      churn{.per_second = options.churn_per_second, .resource = {}},
       webhooks(std::make_shared<WebhookSender>(loop, clock, kApp, options.seed, options.time_scale)) {
   watcher = [this](const Dataset& rows, Dataset::Index index, Happened what) {
     if (!webhooks->wanted()) return;
@@ -148,7 +148,7 @@ class Service {
     std::uint64_t happened = 0;
     while (!self->stopping_) {
       co_await self->wait(kTick);
-      due += self->world_.churn_per_second * std::chrono::duration<double>(kTick).count();
+      due += self->world_.churn.per_second * std::chrono::duration<double>(kTick).count();
       for (; due >= 1; due -= 1) churn_everywhere(self->world_, ++happened);
     }
   }

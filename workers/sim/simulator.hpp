@@ -68,7 +68,8 @@ struct Truth {
 ///                        jpm.jobs)
 ///   POST /__sim/touch    {tenant, resource, count, minutes_ago} (default all, all, 1, 20): changes rows -> {touched, modifiedOn}
 ///   POST /__sim/churn    {tenant, resource, count, seed}: lets rows change, vanish and appear -> {changed, vanished, appeared};
-///                        {per_second, resource: R,S}: from now on by itself, to these (default: all that were read)
+///                        {per_second, resource: R,S}: from now on by itself, to these (default: all that were read);
+///                        {only_changes: true}: none vanishes or appears
 ///   GET  /__sim/webhooks {told, sent, accepted, retried, given_up, waiting, under_way, events: [{userassignedid, type, tenant, id,
 ///                        time_ms, first_sent_ms, accepted_ms, tries}]}: what was told of changed rows; a time that has not come is
 ///                        null

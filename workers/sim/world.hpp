@@ -78,8 +78,12 @@ struct World {
   /// What was answered where nothing but the question decides which records there are, by key.
   std::map<Whose, std::map<std::string, Sum128>> answered;
   std::map<Whose, KnownTruth> truths;
-  double churn_per_second = 0;
-  std::string churn_resource;  ///< what churns by itself, names with commas; empty: everything that was read
+  /// What happens to rows by itself.
+  struct Churn {
+    double per_second = 0;  ///< of each tenant
+    std::string resource;   ///< names with commas; empty: everything that was read
+    bool only_changes = false;
+  } churn;
   std::shared_ptr<WebhookSender> webhooks;
   std::uint64_t token_calls = 0, unauthorized = 0, traces = 0;
 };
