@@ -81,6 +81,17 @@ struct FloodOptions {
 /// More commands than anybody could work off: how fast they are read, what others notice, and the memory they take.
 int run_flood(const FloodOptions& options);
 
+struct WebhookOptions {
+  int seconds = 60;
+  std::uint32_t connections = 64;
+  std::size_t bytes = 4000;         ///< of an event
+  double rate = 0;                  ///< events a second; 0: as many as are answered
+  bool tls = false, plain = false;  ///< neither: both
+  std::string json;
+};
+/// How many events the ingress acknowledges, how soon, and whether all that it acknowledged are on their topic; 1 when not.
+int run_webhook(const WebhookOptions& options);
+
 double median(std::vector<double> values);
 /// `q` from 0 to 1. Throws where there are none.
 double percentile(std::vector<double> values, double q);

@@ -8,13 +8,6 @@
 #include <librdkafka/rdkafka.h>
 #include <unistd.h>
 
-#include <boost/asio/connect.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-
 #include "bench.hpp"
 #include "codec/gzip.hpp"
 #include "codec/page.hpp"
@@ -22,65 +15,10 @@
 #include "core/text.hpp"
 #include "http/message.hpp"
 #include "servicetitan/catalogue.hpp"
+#include "wire.hpp"
 
 namespace stsync::bench {
 namespace {
-
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-using Response = beast::http::response<beast::http::string_body>;
-
-/// One blocking keep-alive connection, with or without TLS.
-class Wire {
- public:
-  Wire(const http::Origin& origin, const std::string& ca_file) : origin_(origin), tls_(asio::ssl::context::tls_client) {
-    if (!ca_file.empty()) tls_.load_verify_file(ca_file);
-    buffer_.reserve(256u << 10);  // Beast reads no more at once than the buffer holds
-    tls_.set_verify_mode(asio::ssl::verify_peer);
-    stream_ = std::make_unique<asio::ssl::stream<asio::ip::tcp::socket>>(loop_, tls_);
-    asio::ip::tcp::resolver names(loop_);
-    asio::connect(stream_->next_layer(), names.resolve(origin.host, std::to_string(origin.port)));
-    stream_->next_layer().set_option(asio::ip::tcp::no_delay(true));
-    if (!origin.tls) return;
-    stream_->set_verify_callback(asio::ssl::host_name_verification(origin.host));
-    stream_->handshake(asio::ssl::stream_base::client);
-  }
-
-  std::string get(const std::string& target, const http::Headers& headers) {
-    return exchange(beast::http::verb::get, target, headers, {});
-  }
-  std::string post(const std::string& target, const std::string& body) {
-    return exchange(beast::http::verb::post, target, {{"Content-Type", "application/x-www-form-urlencoded"}}, body);
-  }
-
- private:
-  std::string exchange(beast::http::verb verb, const std::string& target, const http::Headers& headers, const std::string& body) {
-    beast::http::request<beast::http::string_body> request(verb, target, 11);
-    request.set(beast::http::field::host, origin_.host);
-    for (const auto& [name, value] : headers) request.set(name, value);
-    request.body() = body;
-    request.prepare_payload();
-    beast::http::response_parser<beast::http::string_body> parser;
-    parser.body_limit(1u << 30);
-    if (origin_.tls) {
-      beast::http::write(*stream_, request);
-      beast::http::read(*stream_, buffer_, parser);
-    } else {
-      beast::http::write(stream_->next_layer(), request);
-      beast::http::read(stream_->next_layer(), buffer_, parser);
-    }
-    auto response = parser.release();
-    if (response.result() != beast::http::status::ok) throw std::runtime_error(target + ": " + response.body());
-    if (response[beast::http::field::content_encoding] == "gzip") return codec::gunzip(response.body(), 1u << 30).value();
-    return std::move(response.body());
-  }
-
-  http::Origin origin_;
-  asio::io_context loop_;
-  asio::ssl::context tls_;
-  std::unique_ptr<asio::ssl::stream<asio::ip::tcp::socket>> stream_;
-  beast::flat_buffer buffer_;
-};
 
 /// An idempotent producer with the worker's settings for throughput.
 class Producer {
@@ -147,6 +85,12 @@ class Producer {
   rd_kafka_topic_t* topic_ = nullptr;
 };
 
+/// The body of a 200, inflated.
+std::string content(Wire::Answer answer, const std::string& target) {
+  if (answer.status != 200) throw std::runtime_error(target + ": " + answer.body);
+  return answer.gzip ? codec::gunzip(answer.body, 1u << 30).value() : std::move(answer.body);
+}
+
 struct Access {
   const config::App& app;
   const config::Tenant& tenant;
@@ -156,9 +100,11 @@ struct Access {
 std::string fetch_token(const Access& a) {
   const auto url = http::parse_url(a.environment.token_url).value();
   Wire wire(url.origin, a.environment.ca_file);
-  const auto answer = wire.post(url.target, fmt::format("grant_type=client_credentials&client_id={}&client_secret={}",
-                                                        http::percent_encode(a.tenant.client_id.read().value().reveal()),
-                                                        http::percent_encode(a.tenant.client_secret.read().value().reveal())));
+  const auto form = fmt::format("grant_type=client_credentials&client_id={}&client_secret={}",
+                                http::percent_encode(a.tenant.client_id.read().value().reveal()),
+                                http::percent_encode(a.tenant.client_secret.read().value().reveal()));
+  const auto answer =
+      content(wire.exchange("POST", url.target, {{"Content-Type", "application/x-www-form-urlencoded"}}, form), url.target);
   return codec::json_text(codec::json_members(answer).value().at("access_token")).value();
 }
 
@@ -174,7 +120,7 @@ void read_feed(const Access& a, const servicetitan::Resource& resource, Producer
   std::string token;
   std::uint64_t seq = 0;
   for (bool more = true; more;) {
-    const auto body = wire.get(path + "?from=" + http::percent_encode(token), headers);
+    const auto body = content(wire.exchange("GET", path + "?from=" + http::percent_encode(token), headers, {}), path);
     const auto page = codec::cut_page(body, {}).value();
     for (const auto& record : page.records) {
       producer.send(fmt::format("{}:{}", a.tenant.id, record.key.in(body)), record.bytes.in(body), source,

@@ -67,6 +67,20 @@ int run(int argc, char** argv) {
   cmd->add_option("--json", flood.json, "Also write every figure into this file");
   cmd->callback([&] { exit = run_flood(flood); });
 
+  WebhookOptions webhook;
+  cmd = app.add_subcommand("webhook", "How many webhook events the ingress acknowledges, how soon, and whether none is lost");
+  cmd->add_option("--seconds", webhook.seconds, "How long to send")->capture_default_str()->check(CLI::Range(1, 86'400));
+  cmd->add_option("--connections", webhook.connections, "Connections that are kept alive")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  cmd->add_option("--bytes", webhook.bytes, "About the size of an event")->capture_default_str()->check(CLI::Range(1000, 200'000));
+  cmd->add_option("--rate", webhook.rate, "Events a second; without: each as soon as the one before is answered")
+      ->check(CLI::Range(1.0, 1e6));
+  cmd->add_flag("--tls", webhook.tls, "Over TLS only");
+  cmd->add_flag("--plain", webhook.plain, "Over plain HTTP only");
+  cmd->add_option("--json", webhook.json, "Also write every figure into this file");
+  cmd->callback([&] { exit = run_webhook(webhook); });
+
   FloorOptions floor;
   cmd = app.add_subcommand("floor", "The least the pipeline could cost, as a process of its own")->group("");
   cmd->add_option("--config", floor.config)->required();

@@ -46,6 +46,19 @@ TEST_F(Changes, ChurnChangesRemovesAndAddsRowsAsItSays) {
   EXPECT_EQ(tally.hash(), after.hash);
 }
 
+TEST_F(Changes, ChurnCanBeKeptToChanges) {
+  const auto before = truth(1001, "crm.customers");
+  const auto churned = change("churn", R"({"tenant":1001,"resource":"crm.customers","count":50,"only_changes":true})");
+  EXPECT_GT(count(churned, "changed"), 50);
+  EXPECT_EQ(count(churned, "vanished") + count(churned, "appeared"), 0);
+  change("churn", R"({"per_second":50,"resource":"crm.customers","only_changes":true})");
+  clock.run_for(5s);
+  change("churn", R"({"per_second":0})");
+  const auto after = truth(1001, "crm.customers");
+  EXPECT_NE(after.hash, before.hash);
+  EXPECT_EQ(after.count, before.count);
+}
+
 TEST_F(Changes, TheSameChurnIsTheSame) {
   const std::string what = R"({"tenant":1001,"resource":"jpm.jobs","count":20,"seed":3})";
   const auto first = change("churn", what);

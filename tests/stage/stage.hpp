@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/tally.hpp"
+#include "core/secret.hpp"
 #include "kafka/client.hpp"
 #include "kafka/message.hpp"
 #include "stage/kafka_proxy.hpp"
@@ -47,6 +48,20 @@ class Stage {
   /// A worker that has joined and owns its partitions (`lanes` of them), unless `wait` is false.
   std::unique_ptr<Process> start_worker(std::vector<std::string> sets = {}, bool wait = true, int lanes = -1) const;
   bool wait_ready(Process& worker, int lanes = -1) const;
+
+  /// The webhook ingress of the stage's app on a port of its own.
+  struct Ingress {
+    std::unique_ptr<Process> process;
+    std::string url;      ///< "https://127.0.0.1:1234"; events go to url + "/webhooks/acme"
+    std::string ca_file;  ///< empty without TLS
+  };
+  /// One that serves and, unless `wait` is false, has reached Kafka; with a certificate of its own where `tls` says so.
+  Ingress start_webhook(const std::vector<std::string>& sets = {}, bool tls = true, bool wait = true) const;
+  /// What signs for it.
+  core::Secret webhook_secret() const;
+  /// From now on the simulator tells it of changed rows. `more`: further members of POST /__sim/webhooks, as `"duplicates":0.1`.
+  void send_webhooks_to(const Ingress& ingress, const std::string& more = {}) const;
+
   /// `stsync ARGS --config …`
   std::vector<std::string> command(std::vector<std::string> args, const std::vector<std::string>& sets = {}) const;
   Finished stsync(std::vector<std::string> args, std::chrono::milliseconds timeout = std::chrono::seconds(120)) const;

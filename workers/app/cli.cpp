@@ -157,6 +157,19 @@ void add_dlq(CLI::App& app, Options& o, int& exit) {
   replay->add_flag("--wait,-w", d.wait, "Follow the jobs to their end and exit by their outcome");
 }
 
+void add_sim_webhooks(CLI::App& cmd, SimOptions& o) {
+  auto* url = cmd.add_option(
+      "--webhook-url", o.webhook_url,
+      "Tell this receiver of changed rows: https://HOST:PORT, with or without a path, in which {app} stands for the app");
+  const auto add_webhook = [&](const char* name, std::string& value, const char* help) {
+    return cmd.add_option(name, value, help)->needs(url);
+  };
+  add_webhook("--webhook-secret-file", o.webhook_secret_file, "File with the secret that signs what is told");
+  add_webhook("--webhook-ca", o.webhook_ca, "CA (PEM) of the receiver instead of the system's");
+  add_webhook("--webhook-header", o.webhook_header, "Header of the signature")->default_str("x-servicetitan-signature");
+  add_webhook("--webhook-encoding", o.webhook_encoding, "How the signature is written: hex or base64")->default_str("hex");
+}
+
 void add_sim(CLI::App& app, Options& o, int& exit) {
   auto* cmd = app.add_subcommand("sim", "Run the ServiceTitan simulator: token endpoint, API, quotas, seeded data");
   cmd->add_option("--listen", o.sim.listen, "Address and port; port 0 takes a free one")->capture_default_str();
@@ -171,12 +184,13 @@ void add_sim(CLI::App& app, Options& o, int& exit) {
   cmd->add_option("--record-bytes", o.sim.record_bytes, "About the size of a record, where its fields allow it")
       ->capture_default_str();
   cmd->add_option("--time-scale", o.sim.time_scale,
-                  "The 15 minutes of the feeds and the minute of the reports pass so many times faster")
+                  "The 15 minutes of the feeds, the minute of the reports and the waits of webhooks pass so many times faster")
       ->capture_default_str();
   cmd->add_option("--churn", o.sim.churn, "Rows that change, vanish or appear in a second, per tenant")->capture_default_str();
   cmd->add_option("--faults", o.sim.faults_file, "File with faults for the start, as POST /__sim/faults takes them");
   cmd->add_option("--without", o.sim.without, "Scopes (\"tn.prl.\") or APIs (\"payroll\") that no tenant has, separated by commas")
       ->delimiter(',');
+  add_sim_webhooks(*cmd, o.sim);
   cmd->add_flag("--plain", o.sim.plain, "HTTP, for clients that cannot be given a CA");
   cmd->add_flag("!--no-gzip", o.sim.gzip, "Never compress an answer");
   cmd->add_option("--tls-cert", o.sim.tls_cert, "Certificate chain (PEM) instead of one made at start");

@@ -1,13 +1,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <optional>
+#include <map>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "app/setup.hpp"
+#include "config/secret_ref.hpp"
 #include "sim/describe.hpp"
 #include "sim/simulator.hpp"
 
@@ -30,8 +31,25 @@ core::Result<std::string> write_ca(const sim::Simulator& simulator, const SimOpt
   return path;
 }
 
-/// The options of the simulator itself; nothing when a file cannot be read.
-std::optional<sim::Options> options_of(const SimOptions& o) {
+core::Result<sim::WebhookSettings> webhooks_of(const SimOptions& o) {
+  std::map<std::string, std::string> given;
+  const auto give = [&given](const char* name, const std::string& value) {
+    if (!value.empty()) given[name] = value;
+  };
+  give("url", o.webhook_url);
+  give("ca_file", o.webhook_ca);
+  give("header", o.webhook_header);
+  give("encoding", o.webhook_encoding);
+  auto out = sim::changed_settings({}, given);
+  if (!out || o.webhook_secret_file.empty()) return out;
+  const auto secret = config::SecretRef{o.webhook_secret_file, {}}.read();
+  if (!secret) return core::fail(secret.error());
+  out->secret = *secret;
+  return out;
+}
+
+/// The options of the simulator itself; bad_config or bad_data says what cannot be used.
+core::Result<sim::Options> options_of(const SimOptions& o) {
   sim::Options out;
   out.listen = o.listen;
   out.plain = o.plain;
@@ -48,11 +66,14 @@ std::optional<sim::Options> options_of(const SimOptions& o) {
   out.time_scale = o.time_scale;
   out.churn_per_second = o.churn;
   out.without = o.without;
+  const auto webhooks = webhooks_of(o);
+  if (!webhooks) return core::fail(core::ErrorKind::bad_config, "webhooks: " + webhooks.error().message());
+  out.webhooks = *webhooks;
   if (o.faults_file.empty()) return out;
   std::ifstream in(o.faults_file, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
-  if (!in) return std::nullopt;
+  if (!in) return core::fail(core::ErrorKind::bad_config, "cannot read " + o.faults_file);
   out.faults = text.str();
   return out;
 }
@@ -60,8 +81,8 @@ std::optional<sim::Options> options_of(const SimOptions& o) {
 awaitable<int> serve(boost::asio::io_context& loop, core::Clock& clock, core::StopToken stop, const SimOptions& o) {
   const auto options = options_of(o);
   if (!options) {
-    complain("cannot read " + o.faults_file);
-    co_return static_cast<int>(Exit::bad_config);
+    complain(options.error().message());
+    co_return exit_code(options.error());
   }
   auto simulator = sim::start(loop.get_executor(), clock, *options);
   if (!simulator) {

@@ -36,10 +36,10 @@ void appear(const Store& store, Dataset& dataset, Ticks now) {
 
 }  // namespace
 
-Churned churn(Store& store, Dataset& dataset, std::size_t count, std::uint64_t seed, Ticks now) {
+Churned churn(Store& store, Dataset& dataset, std::size_t count, std::uint64_t seed, Ticks now, bool only_changes) {
   Churned out;
   Draw draw(seed);
-  const bool single = dataset.owner().one_each || dataset.base() <= 1;
+  const bool single = only_changes || dataset.owner().one_each || dataset.base() <= 1;
   for (std::size_t i = 0; i < count; ++i) {
     const auto what = draw.below(10);
     if (single || what < 6) {

@@ -12,7 +12,7 @@ struct Churned {
 };
 
 /// Lets `count` things happen to the rows of a resource: in the main some change, several of them at the same moment; some vanish,
-/// some appear. The same seed does the same. Single objects only change.
-Churned churn(Store& store, Dataset& dataset, std::size_t count, std::uint64_t seed, Ticks now);
+/// some appear. The same seed does the same. Single objects only change, and others too where `only_changes` says so.
+Churned churn(Store& store, Dataset& dataset, std::size_t count, std::uint64_t seed, Ticks now, bool only_changes = false);
 
 }  // namespace stsync::sim

@@ -2,8 +2,6 @@
 #include <array>
 #include <charconv>
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -11,6 +9,7 @@
 #include "core/text.hpp"
 #include "sim/call.hpp"
 #include "sim/churn.hpp"
+#include "sim/control.hpp"
 #include "sim/flat_json.hpp"
 #include "sim/world.hpp"
 
@@ -23,44 +22,14 @@ using http::ServerResponse;
 
 constexpr std::size_t kMaxRepeated = 100;  // pages named in /__sim/fetches
 
-/// RapidJSON's writer with the types of this house.
-class Json {
- public:
-  Json& begin_object() { return writer_.StartObject(), *this; }
-  Json& end_object() { return writer_.EndObject(), *this; }
-  Json& begin_array() { return writer_.StartArray(), *this; }
-  Json& end_array() { return writer_.EndArray(), *this; }
-  Json& key(std::string_view name) { return writer_.Key(name.data(), static_cast<rapidjson::SizeType>(name.size())), *this; }
-  Json& text(std::string_view s) { return writer_.String(s.data(), static_cast<rapidjson::SizeType>(s.size())), *this; }
-  Json& number(std::uint64_t n) { return writer_.Uint64(n), *this; }
-  Json& number(std::int64_t n) { return writer_.Int64(n), *this; }
-  ServerResponse answer() const {
-    ServerResponse response;
-    response.body.assign(out_.GetString(), out_.GetSize());
-    return response;
-  }
-
- private:
-  rapidjson::StringBuffer out_;
-  rapidjson::Writer<rapidjson::StringBuffer> writer_{out_};
-};
-
-ServerResponse bad_request(std::string_view message) {
-  auto response = Json().begin_object().key("error").text(message).end_object().answer();
-  response.status = 400;
-  return response;
-}
-
-using Fields = std::map<std::string, std::string>;
+constexpr std::int64_t kMaxNumber = 1'000'000'000'000;
+constexpr std::int64_t kMaxChurn = 10'000;   // a second
+constexpr std::int64_t kMaxExtra = 1 << 30;  // bytes a record may grow by
 
 std::string text_of(const Fields& fields, const std::string& name, std::string otherwise = {}) {
   const auto at = fields.find(name);
   return at == fields.end() ? std::move(otherwise) : at->second;
 }
-
-constexpr std::int64_t kMaxNumber = 1'000'000'000'000;
-constexpr std::int64_t kMaxChurn = 10'000;   // a second
-constexpr std::int64_t kMaxExtra = 1 << 30;  // bytes a record may grow by
 
 /// A natural number of a sane size; nothing when the field is something else.
 std::optional<std::int64_t> natural(const Fields& fields, const std::string& name, std::int64_t otherwise) {
@@ -194,8 +163,11 @@ ServerResponse churn_some(World& world, const Fields& fields) {
   const auto rate = natural(fields, "per_second", 0);
   if (!count || !tenant || !seed || !rate || *rate > kMaxChurn)
     return bad_request("tenant, count, seed and per_second are numbers");
+  const bool only_changes = text_of(fields, "only_changes") == "true";
   if (fields.contains("per_second")) {
-    world.churn_per_second = static_cast<double>(*rate);
+    const auto resource = text_of(fields, "resource");
+    if (World::find_resources(resource).empty()) return bad_request("no such resource");
+    world.churn = {static_cast<double>(*rate), resource, only_changes};
     return Json().begin_object().key("per_second").number(*rate).end_object().answer();
   }
   const auto datasets = find_data(world, *tenant, text_of(fields, "resource"));
@@ -203,7 +175,7 @@ ServerResponse churn_some(World& world, const Fields& fields) {
   Churned sum;
   for (const auto& [t, dataset] : datasets) {
     const auto some = churn(t->store, *dataset, static_cast<std::size_t>(*count), static_cast<std::uint64_t>(*seed),
-                            to_ticks(world.clock.wall_now()));
+                            to_ticks(world.clock.wall_now()), only_changes);
     sum.changed += some.changed;
     sum.vanished += some.vanished;
     sum.appeared += some.appeared;
@@ -232,7 +204,7 @@ ServerResponse refresh(World& world, const Fields& fields) {
   for (auto* t : tenants) {
     t->feed_seed = mix(t->feed_seed, std::uint64_t{1});
     const auto id = t->store.tenant();
-    t->store = Store(id, t->feed_seed, static_cast<Dataset::Index>(*records), world.writers);
+    t->store = Store(id, t->feed_seed, static_cast<Dataset::Index>(*records), world.writers, &world.watcher);
     std::erase_if(world.truths, [id](const auto& known) { return known.first.first == id; });
     std::erase_if(world.answered, [id](const auto& known) { return known.first.first == id; });
   }
@@ -268,10 +240,15 @@ ServerResponse storage(const ServerRequest& request) {
 
 void churn_everywhere(World& world, std::uint64_t seed) {
   for (auto& [id, tenant] : world.tenants) {
-    const auto made = tenant.store.made();
+    auto made = tenant.store.made();
+    if (!world.churn.resource.empty()) {
+      made.clear();
+      for (const auto* resource : World::find_resources(world.churn.resource)) made.push_back(&tenant.store.of(*resource));
+    }
     if (made.empty()) continue;
     const auto which = mix(seed, static_cast<std::uint64_t>(id));
-    churn(tenant.store, *made[which % made.size()], 1, mix(which, std::uint64_t{1}), to_ticks(world.clock.wall_now()));
+    churn(tenant.store, *made[which % made.size()], 1, mix(which, std::uint64_t{1}), to_ticks(world.clock.wall_now()),
+          world.churn.only_changes);
   }
 }
 
@@ -302,19 +279,21 @@ asio::awaitable<ServerResponse> answer_control(World& world, ServerRequest reque
   if (is("GET", "/__sim/stats")) co_return stats(world);
   if (is("GET", "/__sim/fetches")) co_return fetches(world);
   if (is("GET", "/__sim/faults")) co_return list_faults(world);
+  if (is("GET", "/__sim/webhooks")) co_return tell_webhooks(world);
   if (is("POST", "/__sim/faults") && request.body.starts_with('[')) {
     const auto set = set_faults(world, request.body);
     co_return set ? list_faults(world) : bad_request(set.error().message());
   }
   if (is("GET", request.path) && request.path.starts_with("/__sim/storage/")) co_return storage(request);
   using Change = ServerResponse (*)(World&, const Fields&);
-  static constexpr std::array<std::pair<std::string_view, Change>, 7> changes{{{"/__sim/faults", set_fault},
+  static constexpr std::array<std::pair<std::string_view, Change>, 8> changes{{{"/__sim/faults", set_fault},
                                                                                {"/__sim/touch", touch},
                                                                                {"/__sim/churn", churn_some},
                                                                                {"/__sim/access", access},
                                                                                {"/__sim/refresh", refresh},
                                                                                {"/__sim/fetches", forget_fetches},
-                                                                               {"/__sim/layout", layout}}};
+                                                                               {"/__sim/layout", layout},
+                                                                               {"/__sim/webhooks", set_webhooks}}};
   for (const auto& [path, change] : changes) {
     if (!is("POST", path)) continue;
     const auto fields = parse_flat(request.body.empty() ? "{}" : std::string_view(request.body));

@@ -37,10 +37,11 @@ bool passes(const RowFacts& row, const Dataset::Filter& f) {
 
 }  // namespace
 
-Dataset::Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, Owner owner)
+Dataset::Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, Owner owner, const Watcher* watcher)
     : resource_(resource),
       tenant_(tenant),
       owner_(owner),
+      watcher_(watcher),
       seed_(mix(mix(seed, static_cast<std::uint64_t>(tenant)), mix(0, resource.name))),
       base_(rows) {
   // Beyond 2^53 for one resource: whoever reads ids as doubles shall fail.
@@ -195,28 +196,37 @@ void Dataset::set(Index index, const Change& to) {
   ++generation_;
 }
 
+void Dataset::change_one(Index index, Ticks modified) {
+  core::check(index < size(), "a change of a row that is not there");
+  auto to = changes_.contains(index) ? changes_[index] : Change{};
+  ++to.version;
+  to.modified = modified;
+  set(index, to);
+}
+
+void Dataset::tell(Index index, Happened what) const {
+  if (watcher_ != nullptr && *watcher_) (*watcher_)(*this, index, what);
+}
+
+Ticks Dataset::next_change(Ticks modified) noexcept { return last_change_ = std::max(modified, last_change_ + 1); }
+
 void Dataset::change(std::span<const Index> indices, Ticks modified) {
-  // Never at a moment that could have been read already: a feed's token stands behind it then.
-  last_change_ = std::max(modified, last_change_ + 1);
-  for (const auto index : indices) {
-    core::check(index < size(), "a change of a row that is not there");
-    auto to = changes_.contains(index) ? changes_[index] : Change{};
-    ++to.version;
-    to.modified = last_change_;
-    set(index, to);
-  }
+  const auto when = next_change(modified);
+  for (const auto index : indices) change_one(index, when);
+  for (const auto index : indices) tell(index, Happened::changed);
 }
 
 void Dataset::vanish(Index index, Ticks modified) {
   gone_.insert(index);
-  change({&index, 1}, modified);
+  change_one(index, next_change(modified));
+  tell(index, Happened::vanished);
 }
 
 Dataset::Index Dataset::appear(Ticks modified) {
   const auto index = size();
   ++added_;
-  last_change_ = std::max(modified, last_change_ + 1);
-  set(index, {.version = 0, .modified = last_change_, .extra = 0});
+  set(index, {.version = 0, .modified = next_change(modified), .extra = 0});
+  tell(index, Happened::appeared);
   return index;
 }
 

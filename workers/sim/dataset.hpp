@@ -1,6 +1,7 @@
 #pragma once
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -16,6 +17,9 @@
 
 namespace stsync::sim {
 
+/// What may happen to a row.
+enum class Happened { changed, vanished, appeared };
+
 /// The rows of one tenant and resource. Nothing is stored but what was changed after the start: a row follows from the seed and
 /// its index. Rows have two orders: by id (the index) and by modification (the rank), tied by a permutation. Loop thread only.
 class Dataset {
@@ -28,7 +32,11 @@ class Dataset {
     bool one_each = false;             ///< every parent has one row
     bool tied = false;                 ///< rows are read through their parent only: they go with it
   };
-  Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, Owner owner);
+  /// Is told of each row to which something has happened, behind it.
+  using Watcher = std::function<void(const Dataset&, Index, Happened)>;
+  /// `watcher` outlives this; nullptr: nobody looks.
+  Dataset(const Resource& resource, std::int64_t tenant, std::uint64_t seed, Index rows, Owner owner,
+          const Watcher* watcher = nullptr);
 
   const Resource& resource() const noexcept { return resource_; }
   std::int64_t tenant() const noexcept { return tenant_; }
@@ -104,10 +112,15 @@ class Dataset {
   Ticks base_modified(Index rank) const noexcept;
   Position position_at(Index rank) const noexcept;
   void set(Index index, const Change& to);
+  /// Never a moment that could have been read already: a feed's token stands behind it then.
+  Ticks next_change(Ticks modified) noexcept;
+  void change_one(Index index, Ticks modified);
+  void tell(Index index, Happened what) const;
 
   const Resource& resource_;
   std::int64_t tenant_;
   Owner owner_;
+  const Watcher* watcher_;
   std::uint64_t seed_;
   Index base_, added_ = 0;
   bool nullable_ = false;

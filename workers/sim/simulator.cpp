@@ -23,6 +23,7 @@ namespace {
 /// How long a report is made, where it is asked for without waiting (facts 7).
 constexpr auto kSlowReport = std::chrono::seconds(10);
 constexpr auto kReportWindow = std::chrono::minutes(1);
+constexpr auto kApp = "acme";
 
 core::Duration scale(core::Duration d, double by) {
   return std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(d) / by);
@@ -30,8 +31,8 @@ core::Duration scale(core::Duration d, double by) {
 
 }  // namespace
 
-TenantWorld::TenantWorld(std::int64_t tenant, const Options& options, Writers& writers)
-    : store(tenant, options.seed, static_cast<Dataset::Index>(options.records), writers),
+TenantWorld::TenantWorld(std::int64_t tenant, const Options& options, Writers& writers, const Dataset::Watcher& watcher)
+    : store(tenant, options.seed, static_cast<Dataset::Index>(options.records), writers, &watcher),
       quota(options.requests_per_second),
       reports(scale(kReportWindow, options.time_scale), scale(kSlowReport, options.time_scale)),
       feed_seed(options.seed) {
@@ -53,9 +54,17 @@ World::World(boost::asio::any_io_executor l, core::Clock& c, Options o)
       cache(options.cache_bytes),
       writers(options.record_bytes),
       app_quota(options.requests_per_second),
-      churn_per_second(options.churn_per_second) {
+      churn{.per_second = options.churn_per_second, .resource = {}},
+      webhooks(std::make_shared<WebhookSender>(loop, clock, kApp, options.seed, options.time_scale)) {
+  watcher = [this](const Dataset& rows, Dataset::Index index, Happened what) {
+    if (!webhooks->wanted()) return;
+    const auto& store = tenants.at(rows.tenant()).store;
+    if (auto event = event_of(store, rows, index, what, clock.wall_now(), webhooks->outbox().counts().events))
+      webhooks->tell(std::move(*event));
+  };
   for (const auto tenant : options.tenants)
-    tenants.emplace(std::piecewise_construct, std::forward_as_tuple(tenant), std::forward_as_tuple(tenant, options, writers));
+    tenants.emplace(std::piecewise_construct, std::forward_as_tuple(tenant),
+                    std::forward_as_tuple(tenant, options, writers, watcher));
 }
 
 std::vector<TenantWorld*> World::find_tenants(std::int64_t tenant) {
@@ -136,15 +145,17 @@ class Service {
   static asio::awaitable<void> live(std::shared_ptr<Service> self) {
     constexpr auto kTick = std::chrono::milliseconds(100);
     double due = 0;
-    for (std::uint64_t tick = 1; !self->stopping_; ++tick) {
+    std::uint64_t happened = 0;
+    while (!self->stopping_) {
       co_await self->wait(kTick);
-      due += self->world_.churn_per_second * std::chrono::duration<double>(kTick).count();
-      for (; due >= 1; due -= 1) churn_everywhere(self->world_, tick);
+      due += self->world_.churn.per_second * std::chrono::duration<double>(kTick).count();
+      for (; due >= 1; due -= 1) churn_everywhere(self->world_, ++happened);
     }
   }
-  /// Ends the waiting of delayed answers.
+  /// Ends the waiting of delayed answers, and what is told of rows.
   void stop() {
     stopping_ = true;
+    world_.webhooks->request_stop();
     for (auto* signal : delayed_) signal->notify();
   }
   World& world() noexcept { return world_; }
@@ -192,7 +203,7 @@ class LocalSimulator final : public Simulator {
 
   std::string url() const override { return server_->url(); }
   std::string ca_pem() const override { return ca_pem_; }
-  std::string app_name() const override { return "acme"; }
+  std::string app_name() const override { return kApp; }
   std::string app_key() const override { return service_->world().accounts.app_key(); }
   std::vector<TenantAccess> tenants() const override { return service_->world().accounts.tenants(); }
   double requests_per_second() const override { return service_->world().options.requests_per_second; }
@@ -207,6 +218,7 @@ class LocalSimulator final : public Simulator {
   }
   asio::awaitable<void> stop() override {
     service_->stop();
+    co_await service_->world().webhooks->stop();
     co_await server_->stop(kStopGrace);
   }
 
@@ -278,6 +290,8 @@ core::Result<std::unique_ptr<Simulator>> start(asio::any_io_executor loop, core:
   if (!service->world().options.faults.empty())
     if (const auto good = set_faults(service->world(), service->world().options.faults); !good)
       return fail(ErrorKind::bad_config, "faults: " + good.error().message());
+  if (const auto good = service->world().webhooks->configure(service->world().options.webhooks); !good)
+    return fail(ErrorKind::bad_config, "webhooks: " + good.error().message());
   asio::co_spawn(loop, Service::live(service), asio::detached);
   auto server = http::start_server(loop, clock, std::move(server_options),
                                    [service](ServerRequest request) { return Service::handle(service, std::move(request)); });

@@ -9,6 +9,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "sim/webhook_settings.hpp"
 
 namespace stsync::sim {
 
@@ -32,6 +33,7 @@ struct Options {
   double time_scale = 1;                                   ///< the export delay and the reports' quota pass so many times faster
   double churn_per_second = 0;                             ///< things that happen to rows that were read, per tenant
   std::string faults{};                                    ///< JSON: a fault, or an array of them, at work from the start
+  WebhookSettings webhooks{};                              ///< what happens to rows is told to this receiver
   std::vector<std::string> without{};  ///< scopes or their beginnings ("tn.prl."), or APIs ("payroll"), that no tenant has
 };
 
@@ -66,7 +68,12 @@ struct Truth {
 ///                        jpm.jobs)
 ///   POST /__sim/touch    {tenant, resource, count, minutes_ago} (default all, all, 1, 20): changes rows -> {touched, modifiedOn}
 ///   POST /__sim/churn    {tenant, resource, count, seed}: lets rows change, vanish and appear -> {changed, vanished, appeared};
-///                        {per_second}: from now on by itself
+///                        {per_second, resource: R,S}: from now on by itself, to these (default: all that were read);
+///                        {only_changes: true}: none vanishes or appears
+///   GET  /__sim/webhooks {told, sent, accepted, retried, given_up, waiting, under_way, events: [{userassignedid, type, tenant, id,
+///                        time_ms, first_sent_ms, accepted_ms, tries}]}: what was told of changed rows; a time that has not come is
+///                        null
+///   POST /__sim/webhooks members of WebhookSettings (webhook_settings.hpp), or {"replay": userassignedid or "all"}
 ///   POST /__sim/access   {tenant, without: "tn.prl.employees:r" or "payroll"; with: the same, granted again}
 ///   POST /__sim/refresh  {tenant, records}: the tenant's data is replaced by other rows, and no token of a feed is known any more
 ///   POST /__sim/layout   {tenant}: reports have another order of columns from now on

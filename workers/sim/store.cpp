@@ -125,8 +125,13 @@ const RowWriter& Writers::of(const Endpoint& endpoint) {
   return writers_.try_emplace(&endpoint, endpoint, record_bytes_).first->second;
 }
 
-Store::Store(std::int64_t tenant, std::uint64_t seed, Dataset::Index rows, Writers& writers)
-    : tenant_(tenant), seed_(seed), rows_(rows), writers_(&writers), datasets_(Schema::get().resources().size()) {}
+Store::Store(std::int64_t tenant, std::uint64_t seed, Dataset::Index rows, Writers& writers, const Dataset::Watcher* watcher)
+    : tenant_(tenant),
+      seed_(seed),
+      rows_(rows),
+      writers_(&writers),
+      watcher_(watcher),
+      datasets_(Schema::get().resources().size()) {}
 
 std::unique_ptr<Dataset> Store::make(const Resource& resource) const {
   const auto* source = resource.source();
@@ -145,7 +150,7 @@ std::unique_ptr<Dataset> Store::make(const Resource& resource) const {
   } else if (is_rare(resource)) {
     rows = std::min(rows, kRare);
   }
-  auto out = std::make_unique<Dataset>(resource, tenant_, seed_, rows, owner);
+  auto out = std::make_unique<Dataset>(resource, tenant_, seed_, rows, owner, watcher_);
   if (source != nullptr && modified_nullable(*source)) out->let_modified_be_null();
   return out;
 }

@@ -47,7 +47,8 @@ class Writers {
 /// Everything that one tenant has. Datasets are made when they are needed. Loop thread only.
 class Store final : public Related {
  public:
-  Store(std::int64_t tenant, std::uint64_t seed, Dataset::Index rows, Writers& writers);
+  /// `watcher` as of a Dataset.
+  Store(std::int64_t tenant, std::uint64_t seed, Dataset::Index rows, Writers& writers, const Dataset::Watcher* watcher = nullptr);
 
   std::int64_t tenant() const noexcept { return tenant_; }
   Dataset& of(const Resource& resource) const;
@@ -84,6 +85,7 @@ class Store final : public Related {
   std::uint64_t seed_;
   Dataset::Index rows_;
   Writers* writers_;
+  const Dataset::Watcher* watcher_;
   mutable std::vector<std::unique_ptr<Dataset>> datasets_;  // by the resource's index
   mutable std::map<const Endpoint*, Found> found_;          // parents' rows by the fields that name them
 };

@@ -18,6 +18,7 @@
 #include "sim/reports.hpp"
 #include "sim/simulator.hpp"
 #include "sim/store.hpp"
+#include "sim/webhook_sender.hpp"
 
 namespace stsync::sim {
 
@@ -31,7 +32,7 @@ struct Access {
 
 /// Everything that belongs to one tenant.
 struct TenantWorld {
-  TenantWorld(std::int64_t tenant, const Options& options, Writers& writers);
+  TenantWorld(std::int64_t tenant, const Options& options, Writers& writers, const Dataset::Watcher& watcher);
   Store store;
   QuotaLog quota;
   Access access;
@@ -69,6 +70,7 @@ struct World {
   Faults faults;
   PageCache cache;
   Writers writers;
+  Dataset::Watcher watcher;  ///< of the rows of all tenants
   std::map<std::int64_t, TenantWorld> tenants;
   QuotaLog app_quota;  ///< where all tenants share one
   std::map<Whose, Fetches> fetches;
@@ -76,7 +78,13 @@ struct World {
   /// What was answered where nothing but the question decides which records there are, by key.
   std::map<Whose, std::map<std::string, Sum128>> answered;
   std::map<Whose, KnownTruth> truths;
-  double churn_per_second = 0;
+  /// What happens to rows by itself.
+  struct Churn {
+    double per_second = 0;  ///< of each tenant
+    std::string resource;   ///< names with commas; empty: everything that was read
+    bool only_changes = false;
+  } churn;
+  std::shared_ptr<WebhookSender> webhooks;
   std::uint64_t token_calls = 0, unauthorized = 0, traces = 0;
 };
 
@@ -87,7 +95,11 @@ http::ServerResponse answer_api(World& world, const http::ServerRequest& request
 /// /__sim/...
 boost::asio::awaitable<http::ServerResponse> answer_control(World& world, http::ServerRequest request);
 
-/// One thing for each tenant, to the rows of a resource that was read.
+/// GET /__sim/webhooks, and POST with the members of an object.
+http::ServerResponse tell_webhooks(const World& world);
+http::ServerResponse set_webhooks(World& world, const std::map<std::string, std::string>& fields);
+
+/// One thing for each tenant, to the rows of one of the resources that churn.
 void churn_everywhere(World& world, std::uint64_t seed);
 /// A fault or an array of them. bad_data says what is wrong.
 core::Result<void> set_faults(World& world, std::string_view json);
