@@ -73,8 +73,8 @@ TEST(Signature, F5_WhatIsMissingCutLongOrOfAnotherFormIsNone) {
   const auto good = sign(scheme, kSecret, kBody);
   EXPECT_FALSE(is_signed(scheme, std::array{kSecret}, nullptr, kBody));
   for (const auto& bad : {std::string(), good.substr(1), good.substr(0, good.size() - 1), good + "0", good + good, " " + good,
-                          "sha256=" + good, good + std::string(1, '\0'), std::string(64, '\0'), std::string(100'000, 'a'), std::string("g") + good.substr(1),
-                          sign({Algorithm::hmac_sha512, Encoding::hex, ""}, kSecret, kBody),
+                          "sha256=" + good, good + std::string(1, '\0'), std::string(64, '\0'), std::string(100'000, 'a'),
+                          std::string("g") + good.substr(1), sign({Algorithm::hmac_sha512, Encoding::hex, ""}, kSecret, kBody),
                           sign({Algorithm::hmac_sha256, Encoding::base64, ""}, kSecret, kBody)})
     EXPECT_FALSE(check(scheme, bad)) << bad.substr(0, 100);
   for (const auto& bad : {good, "SHA256=" + good, "1234567" + good, std::string("sha")})
