@@ -31,6 +31,7 @@ class NoServer final : public http::Server {
  public:
   std::uint16_t port() const noexcept override { return 0; }
   std::string url() const override { return "http://nowhere"; }
+  std::size_t connections() const noexcept override { return 0; }
   awaitable<void> stop(core::Duration) override { co_return; }
 };
 

@@ -25,6 +25,7 @@ using Ms = core::WallTime::duration;
 constexpr int kPartitions = 12;
 constexpr Ms kWeek = 7 * 24h, kCalm = 3h, kEvery = 1h;
 constexpr Ms kLookAtHeld = 5s;
+constexpr Ms kKeep = 1min;  ///< finished jobs: the least that worker.dedupe_keep takes
 const core::WallTime kBegin = core::parse_utc("2026-10-29T00:00:00Z").value();  // clocks change on the way
 
 const servicetitan::Catalogue& catalogue() {
@@ -145,7 +146,7 @@ class LaneWeek {
       write(journal);
     }
     std::vector<JournalEntry> old;
-    for (const auto& key : memory_.jobs().expired((now_ - 1h).time_since_epoch().count(), {50'000, 1u << 30}, 500))
+    for (const auto& key : memory_.jobs().expired((now_ - kKeep).time_since_epoch().count(), {50'000, 1u << 30}, 500))
       old.push_back({key, std::nullopt});
     write(old);
   }
