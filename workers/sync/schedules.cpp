@@ -49,9 +49,8 @@ bool done(const std::string& key, const Stream& stream, const Memory& memory) {
   return job == nullptr || terminal(job->phase());
 }
 
-bool may_begin(const ScheduledRun& run, const Stream& stream, const Memory& memory, std::size_t free_memory) {
-  if (!done(run.key, stream, memory) || pause_over(run.command, memory)) return false;
-  const auto& c = run.command;
+bool may_begin(const v1::Command& c, const Memory& memory, std::size_t free_memory) {
+  if (pause_over(c, memory)) return false;
   return memory.jobs().load(c.app(), c.tenant()).waiting < kWaitingOfTenant && !no_memory_for(c, memory, free_memory);
 }
 
@@ -154,8 +153,12 @@ std::optional<ScheduledRun> Schedules::take(const Memory& memory, core::WallTime
     const auto next = queue_.top();
     queue_.pop();
     auto& stream = next.stream->second;
+    if (!done(next.stream->first, stream, memory)) {
+      held_.push_back(next);
+      continue;
+    }
     auto run = run_of(next.stream->first, stream, now);
-    if (run && !may_begin(*run, stream, memory, free_memory)) {
+    if (run && !may_begin(run->command, memory, free_memory)) {
       held_.push_back(next);
       continue;
     }
