@@ -117,6 +117,12 @@ struct IngressTest : ::testing::Test {
     request.body = body;
     asio::co_spawn(loop, ask(std::move(request), url, out), [](const std::exception_ptr&) {});
   }
+  /// An event is on its way to Kafka, which does not answer yet.
+  void post_and_hold(Answer& out) {
+    producer.held = true;
+    post_into(out, job(1), secret);
+    run_until([&] { return producer.sends == 1; });
+  }
   http::Response post(const std::string& body, const std::optional<core::Secret>& by = {}) {
     Answer out;
     post_into(out, body, by.value_or(secret));
@@ -153,10 +159,8 @@ struct IngressTest : ::testing::Test {
 
 TEST_F(IngressTest, F7_TheAnswerIs200OnceKafkaHasAllOfItAndNotBefore) {
   start();
-  producer.held = true;
   Answer answer;
-  post_into(answer, job(1), secret);
-  run_until([&] { return producer.sends == 1; });
+  post_and_hold(answer);
   for (int i = 0; i < 50; ++i) loop.poll();
   EXPECT_FALSE(answer) << "nothing is stored yet";
   EXPECT_LT(producer.asked_for, 8s);
@@ -251,10 +255,8 @@ TEST_F(IngressTest, F5_ANewSecretCountsWithoutARestart) {
 
 TEST_F(IngressTest, AStopLetsWhatIsUnderWayEnd) {
   start();
-  producer.held = true;
   Answer answer;
-  post_into(answer, job(1), secret);
-  run_until([&] { return producer.sends == 1; });
+  post_and_hold(answer);
   stop.request_stop();
   for (int i = 0; i < 50; ++i) loop.poll();
   EXPECT_FALSE(ended);
@@ -267,10 +269,8 @@ TEST_F(IngressTest, AStopLetsWhatIsUnderWayEnd) {
 TEST_F(IngressTest, AStopThatIsShortWaitsForThoseWhoStillUseIt) {
   config.worker.drain_timeout = 10ms;
   start();
-  producer.held = true;
   Answer answer;
-  post_into(answer, job(1), secret);
-  run_until([&] { return producer.sends == 1; });
+  post_and_hold(answer);
   stop.request_stop();
   run_until([&] { return answer.has_value(); });
   EXPECT_FALSE(answer.value()) << "its connection is closed";
