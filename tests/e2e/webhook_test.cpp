@@ -15,7 +15,6 @@
 #include <boost/asio/write.hpp>
 
 #include "core/text.hpp"
-#include "http/certificate.hpp"
 #include "http/client.hpp"
 #include "stage/stage.hpp"
 
@@ -25,8 +24,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-
-const core::Secret kSecret("whsec-0123456789abcdef0123456789");
 
 std::string event_of_job(const std::string& job, const std::string& id) {
   return fmt::format(R"({{"specversion":"1.0","id":"d-{}","type":"tn.jpm.job-updated","time":"2026-01-02T03:04:05Z",)"
@@ -38,28 +35,11 @@ std::string event_of_job(const std::string& job, const std::string& id) {
 /// An ingress on the stage's Kafka, and a sender.
 class Hook {
  public:
-  explicit Hook(const Stage& stage, bool tls = false, std::vector<std::string> sets = {}) {
-    const auto secret = (stage.folder() / "hook_secret").string();
-    std::ofstream(secret) << kSecret.reveal() << '\n';
-    std::string text;
-    {
-      std::ifstream in(stage.config_file());
-      text.assign(std::istreambuf_iterator<char>(in), {});
-    }
-    text.insert(text.find("    app_key:"), fmt::format("    webhook_secret_files: [{}]\n", secret));
-    std::ofstream(stage.config_file()) << text;
-    sets.insert(sets.end(), {"webhook.listen=127.0.0.1:0", "telemetry.log_level=debug"});
-    if (tls) use_tls(stage, sets);
-    process_ = std::make_unique<Process>(stage.command({"webhook"}, sets));
-    if (!process_->wait_for_text("kafka_ready", 30s)) throw std::runtime_error("no ingress: " + process_->err());
-    const auto log = process_->err();
-    const std::string mark = "\"url\":\"";
-    const auto at = log.find(mark) + mark.size();
-    url_ = log.substr(at, log.find('"', at) - at);
-  }
+  explicit Hook(const Stage& stage, bool tls = false)
+      : ingress(stage.start_webhook({"telemetry.log_level=debug"}, tls)), secret_(stage.webhook_secret()) {}
 
-  Process& process() { return *process_; }
-  std::uint16_t port() const { return http::parse_url(url_).value().origin.port; }
+  Process& process() { return *ingress.process; }
+  std::uint16_t port() const { return http::parse_url(ingress.url).value().origin.port; }
 
   /// The status of the answer, 0 without one.
   int post(const std::string& body, const std::string& signature) const {
@@ -67,9 +47,9 @@ class Hook {
     const auto clock = core::make_system_clock(loop.get_executor());
     int status = 0;
     auto exchange = [&]() -> boost::asio::awaitable<void> {
-      auto client = http::make_client(loop.get_executor(), *clock, {.ca_file = ca_}).value();
+      auto client = http::make_client(loop.get_executor(), *clock, {.ca_file = ingress.ca_file}).value();
       {
-        auto connection = co_await client->connect(http::parse_url(url_).value().origin, true, {});
+        auto connection = co_await client->connect(http::parse_url(ingress.url).value().origin, true, {});
         if (connection) {
           http::Request request;
           request.method = "POST";
@@ -86,7 +66,7 @@ class Hook {
     loop.run();
     return status;
   }
-  int post(const std::string& body) const { return post(body, core::hmac_sha256_hex(kSecret, body)); }
+  int post(const std::string& body) const { return post(body, core::hmac_sha256_hex(secret_, body)); }
 
   /// As a sender does who tries again: the last status. A broker with new topics may take none for seconds.
   int post_again_and_again(const std::string& body) const {
@@ -98,29 +78,16 @@ class Hook {
 
   /// KiB
   long memory() const {
-    std::ifstream in(fmt::format("/proc/{}/status", process_->pid()));
+    std::ifstream in(fmt::format("/proc/{}/status", ingress.process->pid()));
     for (std::string line; std::getline(in, line);)
       if (line.starts_with("VmRSS:")) return std::strtol(line.c_str() + 6, nullptr, 10);
     return 0;
   }
 
- private:
-  void use_tls(const Stage& stage, std::vector<std::string>& sets) {
-    const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-    const auto authority = http::CertificateAuthority::make("a test's", now).value();
-    const auto certificate = authority.issue({"127.0.0.1"}, now - 1h, now + 1h).value();
-    const auto write = [&](const char* name, const std::string& pem) {
-      const auto path = (stage.folder() / name).string();
-      std::ofstream(path) << pem;
-      return path;
-    };
-    ca_ = write("hook_ca.pem", authority.root.certificate_pem);
-    sets.push_back("webhook.tls.certificate_file=" + write("hook.pem", certificate.certificate_pem));
-    sets.push_back("webhook.tls.key_file=" + write("hook.key", certificate.key_pem));
-  }
+  Stage::Ingress ingress;
 
-  std::unique_ptr<Process> process_;
-  std::string url_, ca_;
+ private:
+  core::Secret secret_;
 };
 
 std::vector<kafka::Message> wait_for(const Stage& stage, const std::string& topic,
@@ -175,18 +142,18 @@ TEST(Webhook, F7_AnEventBecomesTheRecordItNamesOnceHoweverOftenItIsSent) {
   EXPECT_EQ(hook.post(body, ""), 401);
   auto tampered = body;
   tampered[tampered.find("1001")] = '2';
-  EXPECT_EQ(hook.post(tampered, core::hmac_sha256_hex(kSecret, body)), 401);
+  EXPECT_EQ(hook.post(tampered, core::hmac_sha256_hex(stage.webhook_secret(), body)), 401);
   EXPECT_EQ(stage.read({"st.webhooks"}).size(), events.size() + 1);
   hook.process().signal(SIGTERM);
   EXPECT_EQ(hook.process().wait(30s), 0);
-  EXPECT_EQ(hook.process().err().find(kSecret.reveal()), std::string::npos);
+  EXPECT_EQ(hook.process().err().find(stage.webhook_secret().reveal()), std::string::npos);
   EXPECT_EQ(hook.process().err().find("A Company"), std::string::npos) << "a body in the log";
 }
 
 TEST(Webhook, F7_WhileKafkaIsDownNothingIsAcknowledgedAndALaterTryLands) {
   Stage stage({.records = 1, .kafka_proxy = true});
   auto& proxy = stage.kafka_proxy();
-  Hook hook(stage, false, {"kafka.bootstrap_servers=" + proxy.address()});
+  Hook hook(stage);
   ASSERT_EQ(hook.post_again_and_again(event_of_job("1", "before")), 200);
   proxy.refuse(true);
   proxy.cut_all();
