@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "events.hpp"
+#include "http/certificate.hpp"
 #include "http/client.hpp"
 
 namespace stsync::webhook {
@@ -264,6 +265,25 @@ TEST_F(IngressTest, AStopLetsWhatIsUnderWayEnd) {
   run_until([&] { return ended.has_value() && answer.has_value(); });
   EXPECT_TRUE(ended && *ended);
   EXPECT_EQ(answer.value().value().status, 200);
+}
+
+TEST_F(IngressTest, WithACertificateItTellsWhenThatExpiresAndAStopEndsItAtOnce) {
+  const auto now = clock->wall_now();
+  const auto ca = http::CertificateAuthority::make("a test's", now).value();
+  const auto certificate = ca.issue({"127.0.0.1"}, now - 1h, now + 1h).value();
+  const auto certificate_file = secret_file + ".pem", key_file = secret_file + ".key";
+  std::ofstream(certificate_file) << certificate.certificate_pem;
+  std::ofstream(key_file) << certificate.key_pem;
+  config.webhook.tls = config::WebhookTls{certificate_file, key_file};
+  start();
+  EXPECT_THAT(url, HasSubstr("https://"));
+  EXPECT_THAT(get(telemetry_url, "/metrics"), HasSubstr("\nstsync_webhook_certificate_expiration_timestamp_seconds 1"));
+  stop.request_stop();
+  const auto begin = clock->now();
+  run_until([&] { return ended.has_value(); });
+  EXPECT_TRUE(ended && *ended);
+  EXPECT_LT(clock->now() - begin, 8s) << "it does not wait for the next look at the files";
+  for (const auto& file : {certificate_file, key_file}) std::remove(file.c_str());
 }
 
 TEST_F(IngressTest, AStopThatIsShortWaitsForThoseWhoStillUseIt) {
