@@ -294,6 +294,7 @@ REFUSED = {  # further values beside ci/webhook-values.yaml, and what the messag
     "a hash key in the ConfigMap": ({"config": {"catalogue": {"hash_key": "k"}}}, "config.catalogue.hash_key"),
     "a listener that is the chart's": ({"config": {"webhook": {"listen": "0.0.0.0:1"}}}, "config.webhook.listen"),
     "labels that selectors go by": ({"podLabels": {"app.kubernetes.io/component": "worker"}}, "podLabels"),
+    "an alert that there is not": ({"prometheusRule": {"disabled": ["StsyncNothing"]}}, "there is no alert StsyncNothing"),
     "a mistyped value": ({"webhook": {"replica": 2}}, "replica"),
     "a host that is a URL": ({"webhook": {"ingress": {"hosts": ["https://hooks.example.com"]}}}, "webhook.ingress.hosts.0"),
 }
@@ -320,6 +321,12 @@ class Alerts(unittest.TestCase):
                 self.assertEqual(set(rule["annotations"]), {"summary", "description", "runbook"})
                 self.assertTrue((ROOT / rule["annotations"]["runbook"]).is_file())
                 self.assertGreater(len(rule["annotations"]["description"]), 100)
+
+    def test_each_has_a_test_that_it_fires(self):
+        tests = yaml.safe_load((ROOT / "tests/deploy/alerts_test.yaml").read_text())["tests"]
+        fire = {t["expr"] for test in tests for t in test["promql_expr_test"] if t["exp_samples"]}
+        for rule in self.rules:
+            self.assertTrue([e for e in fire if f'alertname="{rule["alert"]}",alertstate="firing"' in e], rule["alert"])
 
     def test_a_label_that_a_text_shows_is_one_that_the_alert_has(self):
         for rule in self.rules:
