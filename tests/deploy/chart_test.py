@@ -281,7 +281,7 @@ REFUSED = {  # further values beside ci/webhook-values.yaml, and what the messag
     "an Ingress to nothing": ({"webhook": {"enabled": False}}, "set webhook.enabled too"),
     "one port for both": ({"telemetry": {"port": 9443}}, "is telemetry.port too"),
     "killed while draining": ({"webhook": {"terminationGracePeriodSeconds": 35}}, "webhook.terminationGracePeriodSeconds: 35"),
-    "workers killed while draining": ({"config": {"worker": {"drain_timeout": "2m"}}}, "terminationGracePeriodSeconds: 60"),
+    "workers killed while draining": ({"config": {"worker": {"drain_timeout": "2m"}}}, "would kill workers that end orderly"),
     "a policy that a ClusterIP has not": ({"webhook": {"service": {"externalTrafficPolicy": "Local"}}}, "type ClusterIP has none"),
     "a key in the ConfigMap": ({"config": {"apps": [{"name": "acme", "app_key": "k"}]}}, "config.apps[].app_key"),
     "a client in the ConfigMap": (
