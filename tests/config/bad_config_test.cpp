@@ -108,6 +108,7 @@ TEST_F(BadConfig, EachProblemNamesPlaceFindingAndExpectation) {
       {tenants(tenant("1", "1", ", schedules: [{every: 1h}]")), "'resources' is missing"},
       {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"]}]")), "schedules[0]: expected every or cron"},
       {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], every: 1h, cron: \"@daily\"}]")), "found every and cron"},
+      {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], every: 24h, time_zone: UTC}]")), "time_zone: found every"},
       {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], cron: \"0 25 * * *\"}]")), "cron: hour: found '25'"},
       {tenants(tenant("1", "1", ", schedules: [{resources: [\"*\"], cron: \"@daily\", time_zone: Gotham}]")),
        "time zone: found 'Gotham'"},

@@ -1,4 +1,4 @@
-// What a real Prometheus sees of a real worker, and whether the dashboard's queries find it.
+// What a real Prometheus sees of a real worker and ingress, and whether the dashboards' queries find it.
 #include <csignal>
 #include <fstream>
 
@@ -38,9 +38,9 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text;
 }
 
-/// Every expression of the dashboard with its variables filled in.
-std::vector<std::string> dashboard_queries() {
-  std::ifstream in(STSYNC_SOURCE "/helm/stsync/files/dashboards/api-usage.json");
+/// Every expression of a dashboard with its variables filled in.
+std::vector<std::string> dashboard_queries(const std::string& name) {
+  std::ifstream in(STSYNC_SOURCE "/helm/stsync/files/dashboards/" + name);
   const std::string text(std::istreambuf_iterator<char>(in), {});
   std::vector<std::string> out;
   const std::string mark = "\"expr\": ";
@@ -56,37 +56,73 @@ std::vector<std::string> dashboard_queries() {
   return out;
 }
 
+/// A Prometheus that asks these processes every second.
+class Prometheus {
+ public:
+  Prometheus(const Stage& stage, const std::vector<const Process*>& targets) : port_(free_port()) {
+    std::string addresses;
+    for (const auto* target : targets)
+      addresses +=
+          fmt::format("{}'{}'", addresses.empty() ? "" : ", ", telemetry_url(*target).substr(std::string("http://").size()));
+    const auto file = (stage.folder() / "prometheus.yml").string();
+    std::ofstream(file) << fmt::format(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: stsync\n    static_configs: [{{targets: [{}]}}]\n",
+        addresses);
+    process_ = std::make_unique<Process>(std::vector<std::string>{"prometheus", "--config.file=" + file,
+                                                                  "--storage.tsdb.path=" + (stage.folder() / "tsdb").string(),
+                                                                  fmt::format("--web.listen-address=127.0.0.1:{}", port_)});
+    if (!process_->wait_for_text("ready to receive web requests", 30s)) throw std::runtime_error(process_->err());
+  }
+
+  /// Waits until each query has found something.
+  void expect_data(std::vector<std::string> open) {
+    std::string last;
+    for (const auto end = std::chrono::steady_clock::now() + 120s; !open.empty() && std::chrono::steady_clock::now() < end;) {
+      std::erase_if(open, [&](const std::string& query) {
+        last = fetch(fmt::format("http://127.0.0.1:{}/api/v1/query?query={}", port_, http::percent_encode(query)));
+        return last.find("\"result\":[{") != std::string::npos;
+      });
+      ASSERT_FALSE(process_->wait(200ms)) << process_->err();  // also the pause between two looks
+    }
+    EXPECT_TRUE(open.empty()) << open.size() << " queries find nothing, first: " << open.front() << "\n" << last;
+  }
+
+ private:
+  std::uint16_t port_;
+  std::unique_ptr<Process> process_;
+};
+
 TEST(Dashboard, EveryQueryFindsDataInAPrometheusThatScrapesTheWorker) {
   Stage stage({.records = 1500, .rate = 20, .export_page = 100});
   const auto worker = stage.start_worker();
   const auto url = telemetry_url(*worker);
   EXPECT_EQ(fetch(url + "/livez"), "ok\n");
   EXPECT_EQ(fetch(url + "/readyz"), "ok\n");
-  const auto port = free_port();
-  const auto file = (stage.folder() / "prometheus.yml").string();
-  std::ofstream(file) << fmt::format(
-      "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: stsync\n    static_configs: [{{targets: ['{}']}}]\n",
-      url.substr(std::string("http://").size()));
-  Process prometheus({"prometheus", "--config.file=" + file, "--storage.tsdb.path=" + (stage.folder() / "tsdb").string(),
-                      fmt::format("--web.listen-address=127.0.0.1:{}", port)});
-  ASSERT_TRUE(prometheus.wait_for_text("ready to receive web requests", 30s)) << prometheus.err();
+  Prometheus prometheus(stage, {worker.get()});
   Process follower(stage.command({"sync", "--resource", kBulk, "--mode", "full", "--wait"}));
   ASSERT_TRUE(follower.wait_for_text("progress", 60s, 16)) << follower.err();
-
-  auto open = dashboard_queries();
-  ASSERT_GE(open.size(), 20u);
-  std::string last;
-  for (const auto end = std::chrono::steady_clock::now() + 60s; !open.empty() && std::chrono::steady_clock::now() < end;) {
-    std::erase_if(open, [&](const std::string& query) {
-      last = fetch(fmt::format("http://127.0.0.1:{}/api/v1/query?query={}", port, http::percent_encode(query)));
-      return last.find("\"result\":[{") != std::string::npos;
-    });
-    ASSERT_FALSE(prometheus.wait(200ms)) << prometheus.err();  // also the pause between two looks
-  }
-  EXPECT_TRUE(open.empty()) << open.size() << " queries find nothing, first: " << open.front() << "\n" << last;
+  const auto queries = dashboard_queries("api-usage.json");
+  ASSERT_GE(queries.size(), 20u);
+  prometheus.expect_data(queries);
   const auto metrics = fetch(url + "/metrics");
   EXPECT_THAT(metrics, HasSubstr("stsync_jobs{state=\"running\"}"));
   EXPECT_EQ(metrics.find("cs1."), std::string::npos);
+}
+
+TEST(Dashboard, EveryQueryOfFreshnessFindsDataInAPrometheusThatScrapesWorkerAndIngress) {
+  Stage stage({.records = 100, .sets = {"apps.0.tenants.0.schedules=[{resources: [jpm.jobs], every: 1d}]"}});
+  const auto worker = stage.start_worker();
+  // At once: ages are measured ten seconds after the start, and every minute from then on.
+  const auto synced = stage.stsync({"sync", "--resource", "jpm.jobs", "--mode", "full", "--wait"});
+  ASSERT_EQ(synced.code, 0) << synced.err;
+  const auto ingress = stage.start_webhook();
+  Prometheus prometheus(stage, {worker.get(), ingress.process.get()});
+  EXPECT_THROW(fetch(ingress.url + "/nothing", ingress.ca_file), std::runtime_error);
+  stage.send_webhooks_to(ingress);
+  stage.control("/__sim/churn", R"({"per_second":5,"resource":"jpm.jobs","only_changes":true})");
+  const auto queries = dashboard_queries("freshness.json");
+  ASSERT_GE(queries.size(), 17u);
+  prometheus.expect_data(queries);
 }
 
 }  // namespace

@@ -153,12 +153,19 @@ TEST_F(Control, DescribesItselfInOneLine) {
 }
 
 TEST_F(Control, WritesAWorkersConfig) {
-  const auto yaml = worker_config(*sim, "", "localhost:9092");
+  const auto yaml = worker_config(*sim, {"localhost:9092"});
   EXPECT_THAT(yaml, HasSubstr("bootstrap_servers: \"localhost:9092\""));
   EXPECT_THAT(yaml, HasSubstr("api_url: \"" + sim->url() + "\""));
   EXPECT_THAT(yaml, HasSubstr("- id: 1001\n        environment: local\n        client_id: \"cid."));
   EXPECT_THAT(yaml, HasSubstr("requests_per_second: 1000\n")) << "no quota";
   EXPECT_EQ(yaml.find("ca_file"), std::string::npos);
+  EXPECT_EQ(yaml.find("webhook"), std::string::npos);
+}
+
+TEST_F(Control, WritesWhatAReceiverOfItsWebhooksNeeds) {
+  const auto yaml = worker_config(*sim, {"localhost:9092", "", "/run/hook", "X-Signature", "base64"});
+  EXPECT_THAT(yaml, HasSubstr("webhook_secret_files: [\"/run/hook\"]\n"));
+  EXPECT_THAT(yaml, HasSubstr("webhook:\n  signature:\n    header: \"X-Signature\"\n    encoding: \"base64\"\n"));
 }
 
 asio::awaitable<void> get_into(http::Client& c, std::string url, core::Result<http::Response>& out) {

@@ -189,6 +189,16 @@ TEST_F(RulesTest, F5_WhatIsNotSignedByThisAppIs401AndNothingOfItGoesOut) {
   }
 }
 
+TEST_F(RulesTest, F5_ALogSaysInWhichWayARequestIsNotSigned) {
+  const auto why = [&](const http::Headers& headers) { return rules.decide("acme", std::array{secret}, headers, "{}").why; };
+  EXPECT_EQ(why({}), "there is no header x-servicetitan-signature");
+  EXPECT_EQ(why({{"X-Signature", "abc"}, {"X-Other", "abc"}, {"HMAC\x1b", "abc"}}),
+            R"(there is no header x-servicetitan-signature; there is X-Signature, HMAC\x1b)");
+  EXPECT_EQ(why({{"X-ServiceTitan-Signature", "abc"}}),
+            "x-servicetitan-signature is no signature of the body by a secret of the app");
+  EXPECT_LT(why(http::Headers(64, {std::string(9000, 's') + "ign", ""})).size(), 1000u);
+}
+
 TEST_F(RulesTest, F5_AnOldEventIsAsGoodAsANewOne) {
   auto body = event_of("tn.jpm.job-updated", R"("job":{"id":42})");
   for (const auto* time : {"2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "nonsense"}) {

@@ -195,7 +195,8 @@ void add_sim(CLI::App& app, Options& o, int& exit) {
   cmd->add_flag("!--no-gzip", o.sim.gzip, "Never compress an answer");
   cmd->add_option("--tls-cert", o.sim.tls_cert, "Certificate chain (PEM) instead of one made at start");
   cmd->add_option("--tls-key", o.sim.tls_key, "Its key (PEM)");
-  cmd->add_option("--config", o.sim.config_out, "Also write a configuration that a worker can use as it is");
+  cmd->add_option("--config", o.sim.config_out,
+                  "Also write a configuration that a worker and the webhook ingress can use as it is");
   cmd->add_option("--bootstrap-servers", o.sim.bootstrap_servers, "Kafka servers to write into that configuration")
       ->capture_default_str();
   cmd->callback([&] { exit = run_sim(o.sim); });

@@ -321,7 +321,7 @@ int run_demo(const DemoOptions& options) {
 
   const Scratch scratch;
   const auto ca = scratch.write("ca.pem", simulator.simulator().ca_pem());
-  const auto file = scratch.write("demo.yaml", sim::worker_config(simulator.simulator(), ca, (*broker)->bootstrap_servers()));
+  const auto file = scratch.write("demo.yaml", sim::worker_config(simulator.simulator(), {(*broker)->bootstrap_servers(), ca}));
   auto config = load_config({file, {fmt::format("kafka.partitions={}", kPartitions), "telemetry.listen=127.0.0.1:0"}});
   if (!config) return Exit::internal;
   config->kafka.properties = (*broker)->client_properties();

@@ -127,6 +127,7 @@ class AppChecks {
       error(path + ".resources", "found none, expected at least one resource");
     const bool every = reader_.has(path + ".every");
     if (every == !s.cron.empty()) error(path, every ? "found every and cron, expected one of them" : "expected every or cron");
+    if (every && reader_.has(path + ".time_zone")) error(path + ".time_zone", "found every, which follows no clock: use cron");
     if (!s.cron.empty())
       if (const auto cron = core::Cron::parse(s.cron, s.time_zone); !cron) error(path + ".cron", cron.error().message());
   }

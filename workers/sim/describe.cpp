@@ -53,11 +53,16 @@ std::string describe(const Simulator& simulator, const std::string& ca_file) {
   return {out.GetString(), out.GetSize()};
 }
 
-std::string worker_config(const Simulator& simulator, const std::string& ca_file, const std::string& bootstrap_servers) {
+std::string worker_config(const Simulator& simulator, const ConfigParts& parts) {
   auto yaml = fmt::format("kafka:\n  bootstrap_servers: {}\nenvironments:\n  local:\n    api_url: {}\n    token_url: {}\n",
-                          quoted(bootstrap_servers), quoted(simulator.url()), quoted(simulator.url() + "/connect/token"));
-  if (!ca_file.empty()) yaml += fmt::format("    ca_file: {}\n", quoted(ca_file));
+                          quoted(parts.bootstrap_servers), quoted(simulator.url()), quoted(simulator.url() + "/connect/token"));
+  if (!parts.ca_file.empty()) yaml += fmt::format("    ca_file: {}\n", quoted(parts.ca_file));
+  const bool webhooks = !parts.webhook_secret_file.empty();
+  if (webhooks)
+    yaml += fmt::format("webhook:\n  signature:\n    header: {}\n    encoding: {}\n", quoted(parts.webhook_header),
+                        quoted(parts.webhook_encoding));
   yaml += fmt::format("apps:\n  - name: {}\n    app_key: {}\n", quoted(simulator.app_name()), quoted(simulator.app_key()));
+  if (webhooks) yaml += fmt::format("    webhook_secret_files: [{}]\n", quoted(parts.webhook_secret_file));
   const auto quota = simulator.requests_per_second();
   yaml += fmt::format("    limits:\n      requests_per_second: {}\n", quota > 0 ? std::min(quota, kMostPerSecond) : kMostPerSecond);
   if (simulator.quota_of_app()) yaml += "      scope: app\n";

@@ -40,6 +40,20 @@ int urgency(const v1::JobState& job) {
   return work_of(job.command().sync()) == limits::WorkClass::interactive ? 1 : 2;
 }
 
+/// From an event of a webhook to the job that reads what it names: `job` is the command's own, or the one it was merged into.
+void tell_taken(const kafka::Message& m, const char* outcome, const v1::Command& command, const std::string& job) {
+  const auto* event = m.header("st-event");
+  telemetry::log(Level::debug, "command_taken", outcome,
+                 {{"command", command.id()},
+                  {"job", job},
+                  {"app", command.app()},
+                  {"tenant", command.tenant()},
+                  {"resource", command.sync().resource()},
+                  {"event", event == nullptr ? "" : core::printable(*event)},
+                  {"partition", m.partition},
+                  {"offset", m.offset}});
+}
+
 }  // namespace
 
 Lane::Incarnation::Incarnation(Lane& l, kafka::LaneClient& client, Restored restored)
@@ -165,6 +179,7 @@ std::optional<std::string> Lane::Incarnation::take(const kafka::Message& m) {
     submit_answer(std::move(c), m);
   };
   if (const auto* a = std::get_if<Accept>(&decision)) {
+    tell_taken(m, "accepted", a->command, a->command.id());
     say("accepted", answer(*a, to));
     return job_journal_key(a->command.app(), a->command.tenant(), "");
   }
@@ -173,8 +188,14 @@ std::optional<std::string> Lane::Incarnation::take(const kafka::Message& m) {
     return job_journal_key(c->command.app(), c->command.tenant(), "");
   }
   if (const auto* f = std::get_if<Forward>(&decision)) say("forwarded", answer(*f, to));
-  if (const auto* d = std::get_if<Duplicate>(&decision)) say("duplicate", answer(*d, to, memory));
-  if (const auto* merged = std::get_if<Coalesce>(&decision)) say("coalesced", answer(*merged, to));
+  if (const auto* d = std::get_if<Duplicate>(&decision)) {
+    tell_taken(m, "duplicate", d->command, d->command.id());
+    say("duplicate", answer(*d, to, memory));
+  }
+  if (const auto* merged = std::get_if<Coalesce>(&decision)) {
+    tell_taken(m, "coalesced", merged->command, merged->target);
+    say("coalesced", answer(*merged, to));
+  }
   if (const auto* r = std::get_if<Reject>(&decision)) {
     ctx.metrics.dead_letter(r->code);
     telemetry::log_rarely(Level::warn, "command_rejected", kTellRejected, r->message,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <boost/algorithm/string/predicate.hpp>
 
 #include "codec/wire.hpp"
 #include "core/text.hpp"
@@ -24,6 +25,21 @@ bool can_be_read(const servicetitan::Catalogue& catalogue, std::string_view name
   v1::Sync sync;
   sync.set_mode(mode);
   return resource != nullptr && servicetitan::check_mode(catalogue, *resource, sync).has_value();
+}
+
+bool tells_of_signing(std::string_view header) {
+  return boost::algorithm::icontains(header, "sign") || boost::algorithm::icontains(header, "hmac");
+}
+
+/// For who sets it up: which of the ways there are not to be signed this is. Names of headers only, never what they hold.
+std::string why_unsigned(const std::string& header, const http::Headers& headers) {
+  if (http::find_header(headers, header) != nullptr)
+    return fmt::format("{} is no signature of the body by a secret of the app", header);
+  std::string others;
+  for (const auto& [name, value] : headers)
+    if (tells_of_signing(name) && others.size() < kHeaderText)
+      others += (others.empty() ? "; there is " : ", ") + core::printable(name, kHeaderText);
+  return fmt::format("there is no header {}{}", header, others);
 }
 
 v1::Command command_for(const std::string& app, const Target& target, const Event& event, v1::Mode mode) {
@@ -109,6 +125,7 @@ Verdict Rules::decide(const std::string& app, std::span<const core::Secret> secr
   if (!is_signed(scheme_, secrets, http::find_header(headers, signature_header_), body)) {
     out.status = 401;
     out.outcome = Outcome::bad_signature;
+    out.why = why_unsigned(signature_header_, headers);
     return out;
   }
   auto event = parse_event(body);
