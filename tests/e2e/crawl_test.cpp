@@ -73,6 +73,54 @@ Difference compare(const Published& topics, const std::string& truth) {
   return out;
 }
 
+TEST(Catalog, ShowsAResourceAsJsonWithoutWhatIsEmpty) {
+  EXPECT_EQ(run({STSYNC_PROGRAM, "catalog", "show", "dispatch.zones", "--output", "json"}).out, R"({
+ "resource": "dispatch.zones",
+ "title": "Zones",
+ "modes": [
+  "full",
+  "incremental",
+  "window",
+  "ids"
+ ],
+ "topic": "st.dispatch.zones",
+ "key": "id",
+ "modified": "modifiedOn",
+ "first_spec": "2026-03",
+ "last_spec": "2026-07",
+ "endpoints": [
+  {
+   "role": "list",
+   "method": "GET",
+   "path": "/dispatch/v2/tenant/{tenant}/zones",
+   "shape": "page",
+   "scope": "tn.dis.zones:r",
+   "query": {
+    "active": "Any"
+   },
+   "page_size": 500,
+   "max_page_size": 5000,
+   "sorts": [
+    "Id",
+    "CreatedOn",
+    "ModifiedOn"
+   ],
+   "unique_sort": "+Id",
+   "modified_filter": true,
+   "created_filter": true
+  },
+  {
+   "role": "get",
+   "method": "GET",
+   "path": "/dispatch/v2/tenant/{tenant}/zones/{id}",
+   "shape": "object",
+   "scope": "tn.dis.zones:r"
+  }
+ ]
+}
+)");
+}
+
 TEST(Crawl, EveryResourceWhileItsRowsChangeVanishAndAppear) {
   const auto overrides = testing::TempDir() + fmt::format("stsync-crawl-{}.yaml", ::getpid());
   std::ofstream(overrides) << fmt::format("resources: {{{}: {{files: true}}}}\n", fmt::join(kFiles, ": {files: true}, "));

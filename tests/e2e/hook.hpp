@@ -25,13 +25,12 @@ inline std::string event_of_job(const std::string& job, const std::string& id) {
 /// An ingress on the stage's Kafka, and a sender of events, of which each has a connection to itself. Any thread sends.
 class Hook {
  public:
-  explicit Hook(const Stage& stage, bool tls = true) : secret_(stage.webhook_secret()) {
-    ingress_ = stage.start_webhook({"telemetry.log_level=debug"}, tls);
-  }
+  explicit Hook(const Stage& stage, bool tls = true)
+      : ingress(stage.start_webhook({"telemetry.log_level=debug"}, tls)), secret_(stage.webhook_secret()) {}
 
-  Process& process() { return *ingress_.process; }
+  Process& process() { return *ingress.process; }
   const core::Secret& secret() const { return secret_; }
-  std::uint16_t port() const { return http::parse_url(ingress_.url).value().origin.port; }
+  std::uint16_t port() const { return http::parse_url(ingress.url).value().origin.port; }
 
   /// The status of the answer, 0 without one.
   int post(const std::string& body, const std::string& signature) const {
@@ -39,9 +38,9 @@ class Hook {
     const auto clock = core::make_system_clock(loop.get_executor());
     int status = 0;
     auto exchange = [&]() -> boost::asio::awaitable<void> {
-      auto client = http::make_client(loop.get_executor(), *clock, {.ca_file = ingress_.ca_file}).value();
+      auto client = http::make_client(loop.get_executor(), *clock, {.ca_file = ingress.ca_file}).value();
       {
-        auto connection = co_await client->connect(http::parse_url(ingress_.url).value().origin, true, {});
+        auto connection = co_await client->connect(http::parse_url(ingress.url).value().origin, true, {});
         if (connection) {
           http::Request request;
           request.method = "POST";
@@ -71,15 +70,16 @@ class Hook {
 
   /// KiB, the most that it ever had.
   long peak_memory() const {
-    std::ifstream in(fmt::format("/proc/{}/status", ingress_.process->pid()));
+    std::ifstream in(fmt::format("/proc/{}/status", ingress.process->pid()));
     for (std::string line; std::getline(in, line);)
       if (line.starts_with("VmHWM:")) return std::strtol(line.c_str() + 6, nullptr, 10);
     return 0;
   }
 
+  Stage::Ingress ingress;
+
  private:
   core::Secret secret_;
-  Stage::Ingress ingress_;
 };
 
 }  // namespace stsync::test

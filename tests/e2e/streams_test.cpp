@@ -9,6 +9,7 @@ namespace stsync::test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 constexpr const char* kSome = "jpm.jobs,crm.customers,marketing.campaigns";
@@ -31,9 +32,12 @@ TEST(Streams, OfAnEnvironmentThatWasOverwrittenBeginAnewByThemselves) {
   ASSERT_EQ(stage.stsync({"sync", "--resource", kSome, "--mode", "full", "--wait"}).code, 0);
   const auto streams = stage.stsync({"streams", "list", "--output", "json"});
   EXPECT_EQ(streams.code, 0) << streams.err;
-  for (const auto* part :
-       {"\"resource\":\"jpm.jobs\",\"token\":", "\"resource\":\"marketing.campaigns\",\"watermark\":", "\"newest_record\":\"20"})
-    EXPECT_THAT(streams.out, HasSubstr(part));
+  const auto stream = [](const std::string& resource, const std::string& cursor, const std::string& more = "") {
+    return R"(\{"app":"acme","tenant":1001,"resource":")" + resource + R"(",")" + cursor +
+           R"(":"[^"]+","newest_record":"20[^"]+",)" + more + R"("moved":"20[^"]+","version":1\})";
+  };
+  EXPECT_THAT(streams.out, MatchesRegex("\\[" + stream("crm.customers", "token") + "," + stream("jpm.jobs", "token") + "," +
+                                        stream("marketing.campaigns", "watermark", R"("last_full":"20[^"]+",)") + "\\]\n"));
   stage.control("/__sim/refresh", R"({"tenant":1001,"records":90})");
   const auto again = stage.stsync({"sync", "--resource", "jpm.jobs,crm.customers", "--wait"});
   EXPECT_EQ(again.code, 0) << again.err;

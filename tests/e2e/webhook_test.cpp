@@ -103,5 +103,18 @@ TEST(Webhook, F7_WhileKafkaIsDownNothingIsAcknowledgedAndALaterTryLands) {
   EXPECT_EQ(commands.size(), 2u) << "one command an event, however often it stands there";
 }
 
+TEST(Webhook, ARenewedCertificateIsShownWithoutARestart) {
+  Stage stage({.records = 1});
+  Hook hook(stage);
+  EXPECT_TRUE(hook.process().wait_for_text("webhook_certificate_expires", 30s)) << "the stage's lives for a day";
+  ASSERT_EQ(hook.post_again_and_again(event_of_job("1", "before")), 200);
+  const auto old_ca = hook.ingress.ca_file;
+  stage.renew_certificate(hook.ingress);
+  ASSERT_TRUE(hook.process().wait_for_text("webhook_certificate_read", 60s)) << hook.process().err();
+  EXPECT_EQ(hook.post(event_of_job("2", "after")), 200);
+  hook.ingress.ca_file = old_ca;
+  EXPECT_EQ(hook.post(event_of_job("3", "never")), 0) << "the old one is not shown any more";
+}
+
 }  // namespace
 }  // namespace stsync::test

@@ -20,6 +20,7 @@
 #include "http/certificate.hpp"
 #include "http/client.hpp"
 #include "http/server.hpp"
+#include "support/run.hpp"
 
 namespace stsync::http {
 
@@ -27,24 +28,8 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using core::ErrorKind;
 using core::Result;
-
-/// Ends with everything that still runs on it.
-inline asio::awaitable<void> into(asio::awaitable<void> task, bool& done) {
-  co_await std::move(task);
-  done = true;
-}
-
-/// Runs a coroutine on the loop to its end; servers on the same loop go on living.
-inline void run(asio::io_context& loop, asio::awaitable<void> task) {
-  bool done = false;
-  asio::co_spawn(loop, into(std::move(task), done), [](const std::exception_ptr& e) {
-    if (e) std::rethrow_exception(e);
-  });
-  loop.restart();
-  while (!done && loop.run_one_for(20s) > 0) {
-  }
-  ASSERT_TRUE(done) << "the test's coroutine does not end";
-}
+using test::mark;
+using test::run;
 
 /// What a scripted peer does on one connection.
 struct Script {

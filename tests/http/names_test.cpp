@@ -158,8 +158,8 @@ TEST_F(NameFaults, B19_OneWaitsForASilentNameServerAndTheOthersDoNot) {
   time.run_for(31s);
   bool done[2] = {};
   first.clear();
-  asio::co_spawn(loop, into(resolve_into(names, first), done[0]), [](const std::exception_ptr&) {});
-  asio::co_spawn(loop, into(resolve_into(names, second), done[1]), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, mark(resolve_into(names, first), done[0]), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, mark(resolve_into(names, second), done[1]), [](const std::exception_ptr&) {});
   loop.restart();
   loop.poll();
   EXPECT_FALSE(done[0]);

@@ -165,7 +165,7 @@ TEST_F(PoolTest, AWaitingCallerCanBeStoppedAndCloseWaitsForTheRest) {
   loop.poll();
   EXPECT_EQ(stopped, ErrorKind::cancelled);
   bool closed = false;
-  asio::co_spawn(loop, into(c->close(), closed), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, mark(c->close(), closed), [](const std::exception_ptr&) {});
   loop.poll();
   EXPECT_EQ(turned_away, ErrorKind::cancelled);
   EXPECT_FALSE(closed);

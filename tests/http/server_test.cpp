@@ -147,10 +147,10 @@ TEST_F(ServerTest, StopLetsRunningRequestsEnd) {
   Result<Response> response = core::fail(ErrorKind::internal, "not run");
   bool answered = false;
   bool stopped = false;
-  asio::co_spawn(loop, into(fetch_into(*c, origin_of(*s), request_to("/"), response), answered), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, mark(fetch_into(*c, origin_of(*s), request_to("/"), response), answered), [](const std::exception_ptr&) {});
   while (!gate.entered && loop.run_one_for(10s) > 0) {
   }
-  asio::co_spawn(loop, into(s->stop(10s), stopped), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, mark(s->stop(10s), stopped), [](const std::exception_ptr&) {});
   loop.poll();
   EXPECT_FALSE(stopped);
   gate.open = true;
@@ -167,7 +167,7 @@ TEST_F(ServerTest, StopGivesUpAfterItsGrace) {
   const auto c = client();
   Result<Response> response = core::fail(ErrorKind::internal, "not run");
   bool answered = false;
-  asio::co_spawn(loop, into(fetch_into(*c, origin_of(*s), request_to("/"), response), answered), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, mark(fetch_into(*c, origin_of(*s), request_to("/"), response), answered), [](const std::exception_ptr&) {});
   while (!gate.entered && loop.run_one_for(10s) > 0) {
   }
   run(loop, s->stop(20ms));

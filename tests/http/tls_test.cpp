@@ -1,6 +1,10 @@
 #include <gmock/gmock.h>
 
+#include <openssl/pem.h>
+#include <openssl/ui.h>
+
 #include "fixture.hpp"
+#include "http/tls.hpp"
 
 namespace stsync::http {
 namespace {
@@ -11,6 +15,20 @@ asio::awaitable<ServerResponse> hello(ServerRequest) {
   ServerResponse out;
   out.body = std::string(300'000, 'x');
   co_return out;
+}
+
+/// The key with a password.
+std::string encrypted(const std::string& key_pem, std::string password) {
+  const auto free = [](BIO* b) { BIO_free_all(b); };
+  const std::unique_ptr<BIO, decltype(free)> in(BIO_new_mem_buf(key_pem.data(), static_cast<int>(key_pem.size())), free);
+  const std::unique_ptr<BIO, decltype(free)> out(BIO_new(BIO_s_mem()), free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr),
+                                                                EVP_PKEY_free);
+  PEM_write_bio_PKCS8PrivateKey(out.get(), key.get(), EVP_aes_128_cbc(), password.data(), static_cast<int>(password.size()),
+                                nullptr, nullptr);
+  std::string text(BIO_ctrl_pending(out.get()), '\0');
+  BIO_read(out.get(), text.data(), static_cast<int>(text.size()));
+  return text;
 }
 
 struct TlsTest : HttpTest {
@@ -76,6 +94,64 @@ TEST_F(TlsTest, B20_CertificatesOutsideTheirTimeAreRefused) {
 TEST_F(TlsTest, B20_APlainServerIsNoTlsServer) {
   const auto s = server(hello);
   EXPECT_EQ(get(loop, *trusting(ca_file.path()), {true, "127.0.0.1", s->port()}).error().kind(), ErrorKind::tls);
+}
+
+TEST_F(TlsTest, ANewCertificateIsShownToNewConnectionsAndOldOnesLiveOn) {
+  const auto s = secure({"localhost"});
+  const Origin origin{true, "localhost", s->port()};
+  const auto early = trusting(ca_file.path()), late = trusting(ca_file.path());
+  ASSERT_TRUE(get(loop, *early, origin));
+  const auto next = CertificateAuthority::make("the next ca", now).value();
+  const TemporaryFile next_file(next.root.certificate_pem);
+  const auto certificate = next.issue({"localhost"}, now - 1h, now + 1h).value();
+  ASSERT_TRUE(s->use({certificate.certificate_pem, certificate.key_pem}));
+  EXPECT_TRUE(get(loop, *early, origin)) << "on the connection that it has";
+  EXPECT_EQ(get(loop, *late, origin).error().kind(), ErrorKind::tls);
+  EXPECT_TRUE(get(loop, *trusting(next_file.path()), origin));
+}
+
+TEST_F(TlsTest, ACertificateThatCannotBeUsedLeavesTheOneBefore) {
+  const auto s = secure({"localhost"});
+  const auto next = ca.issue({"other.example"}, now - 1h, now + 1h).value();
+  const auto other = ca.issue({"other.example"}, now - 1h, now + 1h).value();
+  const auto half = [](const std::string& text) { return text.substr(0, text.size() / 2); };
+  for (const auto& bad :
+       {ServerTls{next.certificate_pem, other.key_pem}, ServerTls{half(next.certificate_pem), next.key_pem},
+        ServerTls{next.certificate_pem, half(next.key_pem)}, ServerTls{next.certificate_pem, ""}, ServerTls{"", next.key_pem}}) {
+    const auto used = s->use(bad);
+    ASSERT_FALSE(used);
+    EXPECT_EQ(used.error().kind(), ErrorKind::bad_config);
+    EXPECT_TRUE(get(loop, *trusting(ca_file.path()), {true, "localhost", s->port()}));
+  }
+  EXPECT_EQ(server(hello)->use({next.certificate_pem, next.key_pem}).error().kind(), ErrorKind::bad_config) << "a plain server";
+}
+
+/// Takes the place of the terminal that OpenSSL asks for passwords.
+int asked_for_password = 0;
+
+TEST_F(TlsTest, AKeyThatNeedsAPasswordIsRefusedWithoutAskingTheTerminal) {
+  auto* terminal = UI_create_method("test");
+  UI_method_set_reader(terminal, [](UI*, UI_STRING*) {
+    ++asked_for_password;
+    return 0;
+  });
+  UI_set_default_method(terminal);
+  const auto certificate = ca.issue({"localhost"}, now - 1h, now + 1h).value();
+  const auto made = make_server_context(certificate.certificate_pem, encrypted(certificate.key_pem, "a password"));
+  UI_set_default_method(UI_OpenSSL());
+  UI_destroy_method(terminal);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind(), ErrorKind::bad_config);
+  EXPECT_EQ(asked_for_password, 0);
+}
+
+TEST_F(TlsTest, WhenACertificateExpiresIsReadFromIt) {
+  const auto to = std::chrono::floor<std::chrono::seconds>(now) + 90 * 24h;
+  const auto own = ca.issue({"localhost"}, now - 1h, to).value().certificate_pem;
+  EXPECT_EQ(expiry_of(own), core::WallTime(to));
+  EXPECT_EQ(expiry_of(own + ca.root.certificate_pem), core::WallTime(to)) << "the first of a chain is the server's own";
+  for (const auto& bad : {std::string(), std::string("no certificate"), own.substr(0, own.size() / 2), ca.root.key_pem})
+    EXPECT_EQ(expiry_of(bad).error().kind(), ErrorKind::bad_config);
 }
 
 asio::awaitable<void> connect_into(Client& c, Origin origin, core::StopToken stop, std::optional<core::Error>& out, bool& done) {

@@ -190,7 +190,7 @@ TEST(SimTls, ServesWithItsOwnCertificate) {
   std::remove(ca_file.c_str());
   core::Result<http::Response> out = core::fail(ErrorKind::internal, "not run");
   bool done = false;
-  asio::co_spawn(loop, SimTest::mark(get_into(*client, sim->url() + "/__sim/stats", out), done), [](const std::exception_ptr&) {});
+  asio::co_spawn(loop, test::mark(get_into(*client, sim->url() + "/__sim/stats", out), done), [](const std::exception_ptr&) {});
   while (!done && loop.run_one_for(10s) > 0) {
   }
   ASSERT_TRUE(out) << out.error().message();

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "core/text.hpp"
 #include "http/client.hpp"
 #include "sim/simulator.hpp"
 #include "sim/store.hpp"
+#include "support/run.hpp"
 #include "support/virtual_clock.hpp"
 
 namespace stsync::sim {
@@ -98,20 +98,7 @@ struct SimTest : ::testing::Test {
     if (sim) run(sim->stop());
   }
 
-  static asio::awaitable<void> mark(asio::awaitable<void> task, bool& done) {
-    co_await std::move(task);
-    done = true;
-  }
-  void run(asio::awaitable<void> task) {
-    bool done = false;
-    asio::co_spawn(loop, mark(std::move(task), done), [](const std::exception_ptr& e) {
-      if (e) std::rethrow_exception(e);
-    });
-    loop.restart();
-    while (!done && loop.run_one_for(20s) > 0) {
-    }
-    ASSERT_TRUE(done) << "the test's coroutine does not end";
-  }
+  void run(asio::awaitable<void> task) { test::run(loop, std::move(task)); }
   static asio::awaitable<void> exchange(http::Client& client, http::Origin origin, http::Request request,
                                         core::Result<http::Response>& out) {
     auto connection = co_await client.connect(std::move(origin), false, {});

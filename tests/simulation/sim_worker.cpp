@@ -32,6 +32,7 @@ class NoServer final : public http::Server {
   std::uint16_t port() const noexcept override { return 0; }
   std::string url() const override { return "http://nowhere"; }
   std::size_t connections() const noexcept override { return 0; }
+  Result<void> use(const http::ServerTls&) override { return {}; }
   awaitable<void> stop(core::Duration) override { co_return; }
 };
 

@@ -57,6 +57,8 @@ class Stage {
   };
   /// One that serves and, unless `wait` is false, has reached Kafka; with a certificate of its own where `tls` says so.
   Ingress start_webhook(const std::vector<std::string>& sets = {}, bool tls = true, bool wait = true) const;
+  /// Another certificate in its files, by another CA.
+  void renew_certificate(Ingress& ingress) const;
   /// What signs for it.
   core::Secret webhook_secret() const;
   /// From now on the simulator tells it of changed rows. `more`: further members of POST /__sim/webhooks, as `"duplicates":0.1`.

@@ -17,6 +17,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
+/// A sync of so many jobs by id.
+std::string ids(int first, int count) {
+  std::string all = std::to_string(first);
+  for (int i = first + 1; i < first + count; ++i) all += "," + std::to_string(i);
+  return R"({"resource":"jpm.jobs","mode":"ids","ids":[)" + all + "]}";
+}
+
 TEST_F(IntakeTest, AcceptsWhatCanBeDone) {
   for (const auto* sync :
        {R"({"resource":"jpm.jobs"})", R"({"resource":"jpm.jobs","mode":"full","priority":"backfill"})",
@@ -151,11 +158,6 @@ TEST_F(IntakeTest, E7_MergesIntoAJobThatHasNotBegun) {
 }
 
 TEST_F(IntakeTest, E7_IdsAreMergedIntoOneJobAsFarAsItMayHaveThem) {
-  const auto ids = [](int first, int count) {
-    std::string all;
-    for (int i = first; i < first + count; ++i) all += (all.empty() ? "" : ",") + std::to_string(i);
-    return R"({"resource":"jpm.jobs","mode":"ids","ids":[)" + all + "]}";
-  };
   remember(sync_json("a", ids(1, 3)), v1::JobState::waiting);
   const auto merged = std::get<Coalesce>(decide_json(sync_json("b", ids(3, 2))));
   EXPECT_EQ(merged.target, "a");
@@ -165,6 +167,7 @@ TEST_F(IntakeTest, E7_IdsAreMergedIntoOneJobAsFarAsItMayHaveThem) {
   EXPECT_THAT(sync.ids(), ::testing::ElementsAre("1", "2", "3", "4"));
   EXPECT_EQ(merged.widened->command().id(), "a");
   EXPECT_FALSE(std::get<Coalesce>(decide_json(sync_json("b", ids(2, 1)))).widened) << "it has them all";
+  EXPECT_EQ(told_json(sync_json("b", ids(4, 4997))), "coalesce") << "five thousand are not";
   EXPECT_EQ(told_json(sync_json("b", ids(4, 4998))), "accept") << "five thousand and one are too many";
   runs = [](const std::string&) { return true; };
   EXPECT_EQ(told_json(sync_json("b", ids(3, 2))), "accept") << "it has begun, whatever the journal says";
@@ -211,7 +214,19 @@ TEST_F(IntakeTest, E12_TheQueueOfATenantIsBounded) {
   remember(sync_json("a", R"({"resource":"jpm.jobs"})"), v1::JobState::waiting);
   remember(sync_json("b", R"({"resource":"jpm.projects"})"), v1::JobState::waiting);
   EXPECT_THAT(told_json(sync_json("c", R"({"resource":"crm.customers"})")), HasSubstr("queue_full: 2 jobs"));
+  EXPECT_EQ(told_json(sync_json("c", R"({"resource":"jpm.jobs"})")), "coalesce") << "a job that waits takes it in";
   EXPECT_EQ(told_json(R"({"id":"d","app":"acme","tenant":1001,"cancel":{}})"), "control") << "control still works";
+}
+
+TEST_F(IntakeTest, E12_IdsBeyondWhatOneJobTakesAreAnotherJobAndCountAsOne) {
+  limit = 2;
+  remember(sync_json("a", ids(1, 5000)), v1::JobState::waiting);
+  remember(sync_json("b", ids(5001, 4999)), v1::JobState::waiting);
+  const auto merged = std::get<Coalesce>(decide_json(sync_json("c", ids(10'000, 1))));
+  EXPECT_EQ(merged.target, "b") << "as one row that a webhook names";
+  memory.apply({job_journal_key("acme", 1001, "b"), merged.widened.value()});
+  EXPECT_THAT(told_json(sync_json("d", ids(10'001, 1))), HasSubstr("queue_full: 2 jobs")) << "both have all they may";
+  EXPECT_EQ(std::get<Coalesce>(decide_json(sync_json("d", ids(17, 1)))).target, "a") << "a row that is asked for already";
 }
 
 TEST_F(IntakeTest, E1_HostileBytesLeadToOneRejection) {

@@ -12,6 +12,7 @@
 
 #include "core/text.hpp"
 #include "sync/control.hpp"
+#include "sync/intake.hpp"
 #include "sync/names.hpp"
 
 namespace stsync::sync {
@@ -248,6 +249,44 @@ TEST_F(SchedulesTest, WhereThereIsNoRoomTheyWait) {
   free = 0;
   EXPECT_THAT(until(now + 1h), IsEmpty());
   free = 1 << 20;
+  EXPECT_THAT(until(now), SizeIs(1));
+}
+
+TEST_F(SchedulesTest, E12_ATenantWhoseQueueIsFullGetsItsRunsWhenThereIsRoom) {
+  for (const auto t : {1001, 1002}) tenant(t, {cron({"jpm.job-types", "marketing.campaigns"}, "*/10 * * * *")});
+  done_at_once = false;
+  take_over();
+  std::vector<std::pair<std::string, v1::JobState>> queue;
+  for (std::size_t i = 0; i < kWaitingOfTenant; ++i) {
+    auto& [key, job] = queue.emplace_back();
+    auto& c = *job.mutable_command();
+    c.set_id(fmt::format("waits-{}", i));
+    c.set_app("acme");
+    c.set_tenant(1001);
+    c.mutable_sync()->set_resource("crm.customers");
+    job.set_phase(v1::JobState::waiting);
+    key = job_journal_key("acme", 1001, c.id());
+    memory.apply({key, job});
+  }
+  const auto first_due = now + 10min;
+  const auto others = until(now + 1h);
+  EXPECT_THAT(others, SizeIs(2));
+  for (const auto& run : others) EXPECT_EQ(run.command.tenant(), 1002) << "a tenant whose queue is full is in nobody's way";
+  EXPECT_EQ(lane->oldest_held(), first_due) << "what tells of the lag";
+  EXPECT_EQ(state("jpm.job-types").job(), "");
+
+  now = first_due + 50min;
+  sync::end_job(queue[0].second, v1::JobState::completed, now);
+  memory.apply({queue[0].first, queue[0].second});
+  const auto one = until(now);
+  ASSERT_THAT(one, SizeIs(1)) << "it waits itself: there is no room for the other";
+  EXPECT_EQ(one[0].command.tenant(), 1001);
+  EXPECT_EQ(one[0].missed, 5);
+  EXPECT_THAT(*begin_run(one[0], "st.status", 0, now).messages[0].value, HasSubstr("stands for 5 more"));
+  take_over();
+  now = first_due + 50min;
+  EXPECT_THAT(until(now), IsEmpty()) << "nor has another lane room";
+  end_job(one[0]);
   EXPECT_THAT(until(now), SizeIs(1));
 }
 

@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "events.hpp"
+#include "http/certificate.hpp"
 #include "http/client.hpp"
 
 namespace stsync::webhook {
@@ -117,6 +118,12 @@ struct IngressTest : ::testing::Test {
     request.body = body;
     asio::co_spawn(loop, ask(std::move(request), url, out), [](const std::exception_ptr&) {});
   }
+  /// An event is on its way to Kafka, which does not answer yet.
+  void post_and_hold(Answer& out) {
+    producer.held = true;
+    post_into(out, job(1), secret);
+    run_until([&] { return producer.sends == 1; });
+  }
   http::Response post(const std::string& body, const std::optional<core::Secret>& by = {}) {
     Answer out;
     post_into(out, body, by.value_or(secret));
@@ -153,10 +160,8 @@ struct IngressTest : ::testing::Test {
 
 TEST_F(IngressTest, F7_TheAnswerIs200OnceKafkaHasAllOfItAndNotBefore) {
   start();
-  producer.held = true;
   Answer answer;
-  post_into(answer, job(1), secret);
-  run_until([&] { return producer.sends == 1; });
+  post_and_hold(answer);
   for (int i = 0; i < 50; ++i) loop.poll();
   EXPECT_FALSE(answer) << "nothing is stored yet";
   EXPECT_LT(producer.asked_for, 8s);
@@ -251,10 +256,8 @@ TEST_F(IngressTest, F5_ANewSecretCountsWithoutARestart) {
 
 TEST_F(IngressTest, AStopLetsWhatIsUnderWayEnd) {
   start();
-  producer.held = true;
   Answer answer;
-  post_into(answer, job(1), secret);
-  run_until([&] { return producer.sends == 1; });
+  post_and_hold(answer);
   stop.request_stop();
   for (int i = 0; i < 50; ++i) loop.poll();
   EXPECT_FALSE(ended);
@@ -264,13 +267,30 @@ TEST_F(IngressTest, AStopLetsWhatIsUnderWayEnd) {
   EXPECT_EQ(answer.value().value().status, 200);
 }
 
+TEST_F(IngressTest, WithACertificateItTellsWhenThatExpiresAndAStopEndsItAtOnce) {
+  const auto now = clock->wall_now();
+  const auto ca = http::CertificateAuthority::make("a test's", now).value();
+  const auto certificate = ca.issue({"127.0.0.1"}, now - 1h, now + 1h).value();
+  const auto certificate_file = secret_file + ".pem", key_file = secret_file + ".key";
+  std::ofstream(certificate_file) << certificate.certificate_pem;
+  std::ofstream(key_file) << certificate.key_pem;
+  config.webhook.tls = config::WebhookTls{certificate_file, key_file};
+  start();
+  EXPECT_THAT(url, HasSubstr("https://"));
+  EXPECT_THAT(get(telemetry_url, "/metrics"), HasSubstr("\nstsync_webhook_certificate_expiration_timestamp_seconds 1"));
+  stop.request_stop();
+  const auto begin = clock->now();
+  run_until([&] { return ended.has_value(); });
+  EXPECT_TRUE(ended && *ended);
+  EXPECT_LT(clock->now() - begin, 8s) << "it does not wait for the next look at the files";
+  for (const auto& file : {certificate_file, key_file}) std::remove(file.c_str());
+}
+
 TEST_F(IngressTest, AStopThatIsShortWaitsForThoseWhoStillUseIt) {
   config.worker.drain_timeout = 10ms;
   start();
-  producer.held = true;
   Answer answer;
-  post_into(answer, job(1), secret);
-  run_until([&] { return producer.sends == 1; });
+  post_and_hold(answer);
   stop.request_stop();
   run_until([&] { return answer.has_value(); });
   EXPECT_FALSE(answer.value()) << "its connection is closed";

@@ -2,9 +2,8 @@
 #include <cstdio>
 
 #include <fmt/format.h>
-#include <rapidjson/prettywriter.h>
-#include <rapidjson/stringbuffer.h>
 
+#include "app/json.hpp"
 #include "app/setup.hpp"
 #include "config/units.hpp"
 #include "core/text.hpp"
@@ -38,56 +37,13 @@ std::string roles_of(const Resource& r) {
   return joined(out);
 }
 
-using Writer = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
-
-/// One JSON object, member by member; what is empty is left out.
-class Object {
- public:
-  explicit Object(Writer& w) : w_(w) { w_.StartObject(); }
-  Object(const Object&) = delete;
-  Object& operator=(const Object&) = delete;
-  ~Object() { w_.EndObject(); }
-
-  void text(const char* name, const std::string& value) {
-    if (value.empty()) return;
-    w_.Key(name);
-    w_.String(value.c_str());
-  }
-  void number(const char* name, int value, int otherwise) {
-    if (value == otherwise) return;
-    w_.Key(name);
-    w_.Int(value);
-  }
-  void flag(const char* name, bool value) {
-    if (!value) return;
-    w_.Key(name);
-    w_.Bool(true);
-  }
-  void texts(const char* name, const std::vector<std::string>& values) {
-    if (values.empty()) return;
-    w_.Key(name);
-    w_.StartArray();
-    for (const auto& value : values) w_.String(value.c_str());
-    w_.EndArray();
-  }
-  void pairs(const char* name, const std::vector<std::pair<std::string, std::string>>& values) {
-    if (values.empty()) return;
-    w_.Key(name);
-    Object inner(w_);
-    for (const auto& [key, value] : values) inner.text(key.c_str(), value);
-  }
-
- private:
-  Writer& w_;
-};
-
 std::vector<std::string> without_empty(std::vector<std::string> words) {
   std::erase(words, "");
   return words;
 }
 
-void write_json(Writer& w, const Endpoint& e) {
-  Object out(w);
+void write_json(JsonPage& w, const Endpoint& e) {
+  JsonObject out(w);
   out.text("role", to_string(e.role));
   out.text("method", e.method);
   out.text("path", e.path);
@@ -98,9 +54,9 @@ void write_json(Writer& w, const Endpoint& e) {
   out.text("parent", e.parent);
   out.pairs("bind", e.bind);
   out.pairs("query", e.query);
-  out.number("page_size", e.page_size, 0);
-  out.number("max_page_size", e.max_page_size, 0);
-  out.number("first_page", e.first_page, 1);
+  if (e.page_size != 0) out.number("page_size", e.page_size);
+  if (e.max_page_size != 0) out.number("max_page_size", e.max_page_size);
+  if (e.first_page != 1) out.number("first_page", e.first_page);
   out.texts("sorts", e.sorts);
   out.text("unique_sort", e.unique_sort);
   out.flag("modified_filter", e.modified_filter);
@@ -120,8 +76,8 @@ std::string topic_of(const Setup& setup, const Resource& r) {
   return sync::records_topic(setup.config.kafka.topics, r, "{environment}");
 }
 
-void write_json(Writer& w, const Setup& setup, const Resource& r) {
-  Object out(w);
+void write_json(JsonPage& w, const Setup& setup, const Resource& r) {
+  JsonObject out(w);
   out.text("resource", r.name);
   out.text("title", r.title);
   out.texts("modes", modes_of(setup.catalogue, r));
@@ -133,7 +89,7 @@ void write_json(Writer& w, const Setup& setup, const Resource& r) {
   out.texts("drop_fields", r.drop_fields);
   out.texts("hash_fields", r.hash_fields);
   out.flag("files", r.files);
-  if (r.has_files()) out.number("max_file", static_cast<int>(r.max_file), 0);
+  if (r.has_files() && r.max_file != 0) out.number("max_file", static_cast<std::int64_t>(r.max_file));
   out.flag("modified_nullable", r.modified_nullable);
   out.flag("explicit", !r.in_patterns());
   out.text("first_spec", r.first_spec);
@@ -205,7 +161,7 @@ int run_catalog(const CatalogOptions& o) {
   if (!setup) return o.config.file.empty() ? Exit::internal : Exit::bad_config;
   const auto& catalogue = setup->catalogue;
   rapidjson::StringBuffer buffer;
-  Writer w(buffer);
+  JsonPage w(buffer);
   w.SetIndent(' ', 1);
   if (o.action == "show") {
     const auto* r = catalogue.find(o.name);

@@ -4,10 +4,9 @@
 #include <deque>
 
 #include <fmt/format.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include "app/follow.hpp"
+#include "app/json.hpp"
 #include "app/setup.hpp"
 #include "core/rng.hpp"
 #include "core/text.hpp"
@@ -88,32 +87,14 @@ void print_table(const std::deque<Letter>& letters) {
 
 /// Without the bytes: those `show` prints as they are.
 void print_json(const std::deque<Letter>& letters) {
-  rapidjson::StringBuffer out;
-  rapidjson::Writer<rapidjson::StringBuffer> json(out);
-  const auto text = [&json](const char* name, const std::string& value) {
-    if (value.empty()) return;
-    const auto shown = core::printable(value, 2000);
-    json.Key(name);
-    json.String(shown.c_str(), static_cast<rapidjson::SizeType>(shown.size()));
-  };
-  json.StartArray();
-  for (const auto& l : letters) {
-    json.StartObject();
-    text("letter", l.name());
-    text("time", utc(l.time_ms));
-    text("code", l.what.code);
-    text("stage", l.what.stage);
-    text("message", l.what.message);
-    text("topic", l.what.topic);
-    text("key", l.what.key);
-    text("source", l.what.source);
-    text("replay_of", l.what.replay_of);
-    json.Key("bytes");
-    json.Uint64(l.what.value.size());
-    json.EndObject();
-  }
-  json.EndArray();
-  std::printf("%s\n", out.GetString());
+  print_json_list(letters, [](auto& out, const Letter& l) {
+    for (const auto& [name, value] :
+         {std::pair("letter", l.name()), std::pair("time", utc(l.time_ms)), std::pair("code", l.what.code),
+          std::pair("stage", l.what.stage), std::pair("message", l.what.message), std::pair("topic", l.what.topic),
+          std::pair("key", l.what.key), std::pair("source", l.what.source), std::pair("replay_of", l.what.replay_of)})
+      out.text(name, core::printable(value, 2000));
+    out.number("bytes", static_cast<std::int64_t>(l.what.value.size()));
+  });
 }
 
 int show(const std::deque<Letter>& letters) {

@@ -5,10 +5,9 @@
 #include <tuple>
 
 #include <fmt/format.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include "app/journal.hpp"
+#include "app/json.hpp"
 #include "app/setup.hpp"
 #include "core/text.hpp"
 #include "sync/names.hpp"
@@ -98,38 +97,21 @@ void print_table(const std::vector<Line>& all) {
 }
 
 void print_json(const std::vector<Line>& all) {
-  rapidjson::StringBuffer out;
-  rapidjson::Writer<rapidjson::StringBuffer> json(out);
-  const auto text = [&json](const char* name, const std::string& value) {
-    if (value.empty()) return;
-    json.Key(name);
-    json.String(value.c_str(), static_cast<rapidjson::SizeType>(value.size()));
-  };
-  const auto number = [&json](const char* name, std::int64_t value) {
-    json.Key(name);
-    json.Int64(value);
-  };
-  json.StartArray();
-  for (const auto& l : all) {
-    json.StartObject();
-    text("app", l.stream.app);
-    number("tenant", l.stream.tenant);
-    text("resource", l.stream.resource);
-    json.Key("schedules");
-    json.StartArray();
-    for (const auto& rule : l.stream.rules) json.String(rule.text.c_str());
-    json.EndArray();
-    text("next", utc(l.next));
-    text("last", last_of(l));
-    text("job", l.state.job());
-    text("result", result_of(l));
-    if (l.state.finished_ms() != 0) text("finished", utc(core::WallTime(std::chrono::milliseconds(l.state.finished_ms()))));
-    number("missed", l.state.missed());
-    number("lag_seconds", seconds(l.lag));
-    json.EndObject();
-  }
-  json.EndArray();
-  std::printf("%s\n", out.GetString());
+  print_json_list(all, [](auto& out, const Line& l) {
+    std::vector<std::string> rules;
+    for (const auto& rule : l.stream.rules) rules.push_back(rule.text);
+    out.text("app", l.stream.app);
+    out.number("tenant", l.stream.tenant);
+    out.text("resource", l.stream.resource);
+    out.texts("schedules", rules);
+    out.text("next", utc(l.next));
+    out.text("last", last_of(l));
+    out.text("job", l.state.job());
+    out.text("result", result_of(l));
+    if (l.state.finished_ms() != 0) out.text("finished", utc(core::WallTime(std::chrono::milliseconds(l.state.finished_ms()))));
+    out.number("missed", l.state.missed());
+    out.number("lag_seconds", seconds(l.lag));
+  });
 }
 
 }  // namespace

@@ -2,11 +2,10 @@
 #include <cstdio>
 
 #include <fmt/format.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include "app/follow.hpp"
 #include "app/journal.hpp"
+#include "app/json.hpp"
 #include "app/setup.hpp"
 #include "core/rng.hpp"
 #include "core/text.hpp"
@@ -71,31 +70,17 @@ void print_table(const std::vector<Stream>& streams) {
 }
 
 void print_json(const std::vector<Stream>& streams) {
-  rapidjson::StringBuffer out;
-  rapidjson::Writer<rapidjson::StringBuffer> json(out);
-  const auto text = [&json](const char* name, const std::string& value) {
-    if (value.empty()) return;
-    json.Key(name);
-    json.String(value.c_str(), static_cast<rapidjson::SizeType>(value.size()));
-  };
-  json.StartArray();
-  for (const auto& s : streams) {
-    json.StartObject();
-    text("app", s.app);
-    json.Key("tenant");
-    json.Int64(s.tenant);
-    text("resource", s.resource);
-    text("token", s.state.token());
-    text("watermark", utc(s.state.watermark_ms()));
-    text("newest_record", utc(s.state.newest_ms()));
-    text("last_full", utc(s.state.full_ms()));
-    text("moved", utc(s.state.updated_ms()));
-    json.Key("version");
-    json.Int64(s.state.version());
-    json.EndObject();
-  }
-  json.EndArray();
-  std::printf("%s\n", out.GetString());
+  print_json_list(streams, [](auto& out, const Stream& s) {
+    out.text("app", s.app);
+    out.number("tenant", s.tenant);
+    out.text("resource", s.resource);
+    out.text("token", s.state.token());
+    out.text("watermark", utc(s.state.watermark_ms()));
+    out.text("newest_record", utc(s.state.newest_ms()));
+    out.text("last_full", utc(s.state.full_ms()));
+    out.text("moved", utc(s.state.updated_ms()));
+    out.number("version", s.state.version());
+  });
 }
 
 int look(const Setup& setup, const StreamsOptions& o) {

@@ -145,7 +145,9 @@ Table<Worker> worker_table() {
 
 Table<Webhook> webhook_table() {
   Table<WebhookTls> tls("Certificate of the ingress.");
-  tls.path("certificate_file", &WebhookTls::certificate_file, "PEM file with the certificate chain.").required();
+  tls.path("certificate_file", &WebhookTls::certificate_file,
+           "PEM file with the certificate chain; read anew when it changes, as the key.")
+      .required();
   tls.path("key_file", &WebhookTls::key_file, "PEM file with the key.").required();
   Table<WebhookSignature> signature("How the vendor signs.");
   signature.text("header", &WebhookSignature::header, "Header that carries the signature.", "a header name", "[A-Za-z0-9-]{1,100}");

@@ -1,10 +1,12 @@
 #include "http/certificate.hpp"
 
+#include <ctime>
 #include <memory>
 
 #include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -116,6 +118,16 @@ std::string alt_name(const std::string& host) {
 }
 
 }  // namespace
+
+core::Result<core::WallTime> expiry_of(const std::string& certificate_pem) {
+  const Bio bio(BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())));
+  const X509Ptr certificate(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  std::tm at{};
+  const bool known = certificate && ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &at) == 1;
+  ERR_clear_error();
+  if (!known) return fail(ErrorKind::bad_config, "the TLS certificate cannot be read");
+  return core::WallTime(std::chrono::seconds(::timegm(&at)));
+}
 
 core::Result<CertificateAuthority> CertificateAuthority::make(const std::string& name, core::WallTime now) {
   CertificateAuthority out;

@@ -14,6 +14,9 @@ struct Certificate {
   std::string key_pem;
 };
 
+/// Until when the first certificate of a PEM chain, that of the server itself, is valid. bad_config: there is none.
+core::Result<core::WallTime> expiry_of(const std::string& certificate_pem);
+
 /// Makes certificates for the simulator and for tests (EC P-256, SHA-256). Not for production use: keys stand in memory in clear.
 struct CertificateAuthority {
   Certificate root;

@@ -482,6 +482,13 @@ class LoopServer final : public Server {
     return Origin{state_->tls != nullptr, host.to_string(), bound_.port()}.text();
   }
   std::size_t connections() const noexcept override { return state_->peers.size(); }
+  core::Result<void> use(const ServerTls& tls) override {
+    if (!state_->tls) return fail(ErrorKind::bad_config, "the server was started without TLS");
+    auto context = make_server_context(tls.certificate_pem, tls.key_pem);
+    if (!context) return fail(context.error());
+    state_->tls = std::move(*context);  // OpenSSL keeps the one before for as long as a connection has it
+    return {};
+  }
   asio::awaitable<void> stop(core::Duration grace) override {
     const auto state = state_;
     state->shut(false);

@@ -99,6 +99,9 @@ class Server {
   virtual std::uint16_t port() const noexcept = 0;
   virtual std::string url() const = 0;  ///< "https://127.0.0.1:8443"
   virtual std::size_t connections() const noexcept = 0;
+  /// Shows another certificate from the next handshake on; connections that are open keep theirs. bad_config: the pair cannot be
+  /// used, or the server was started without TLS; then the one before is still shown.
+  virtual core::Result<void> use(const ServerTls& tls) = 0;
   /// Stops accepting, closes idle connections, waits for running handlers and their answers, at most `grace`; then closes the
   /// rest. Without it the destructor closes everything at once.
   virtual boost::asio::awaitable<void> stop(core::Duration grace) = 0;

@@ -46,6 +46,8 @@ core::Result<std::shared_ptr<ssl::context>> make_server_context(const std::strin
   error_code ec;
   context->use_certificate_chain(boost::asio::buffer(certificate_pem), ec);
   if (ec) return fail(ErrorKind::bad_config, "the TLS certificate cannot be used: " + ec.message());
+  // Without it OpenSSL asks the terminal for the password of a key that has one, and waits.
+  context->set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); }, ec);
   context->use_private_key(boost::asio::buffer(key_pem), ssl::context::pem, ec);
   if (ec) return fail(ErrorKind::bad_config, "the TLS key cannot be used: " + ec.message());
   if (SSL_CTX_check_private_key(context->native_handle()) != 1)

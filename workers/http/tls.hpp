@@ -12,7 +12,7 @@ namespace stsync::http {
 /// bad_config: the file cannot be used.
 core::Result<std::shared_ptr<boost::asio::ssl::context>> make_client_context(const std::string& ca_file);
 
-/// TLS 1.2 or later. bad_config: the certificate or key cannot be used.
+/// TLS 1.2 or later. bad_config: the certificate or key cannot be used; one that is encrypted cannot.
 core::Result<std::shared_ptr<boost::asio::ssl::context>> make_server_context(const std::string& certificate_pem,
                                                                              const std::string& key_pem);
 

@@ -66,6 +66,7 @@ enum class Family : std::size_t {
   webhook_in_flight,
   webhook_connections,
   webhook_refusals,
+  webhook_certificate_expiration,
   loop_lag,
   log_lines_dropped,
   build_info,

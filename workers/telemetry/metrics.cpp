@@ -240,6 +240,9 @@ void Metrics::webhook_load(std::size_t in_flight, std::size_t connections) {
   impl_->gauge(Family::webhook_connections, {}).Set(static_cast<double>(connections));
 }
 void Metrics::webhook_refusal(std::string_view reason) { impl_->counter(Family::webhook_refusals, {reason}).Increment(); }
+void Metrics::webhook_certificate(std::int64_t expires) {
+  impl_->gauge(Family::webhook_certificate_expiration, {}).Set(static_cast<double>(expires));
+}
 void Metrics::log_lines_dropped(std::uint64_t count) {
   impl_->counter(Family::log_lines_dropped, {}).Increment(static_cast<double>(count));
 }

@@ -50,6 +50,7 @@ class Metrics {
   void webhook_duration(double seconds);                              ///< from the request to an answer of Kafka's
   void webhook_load(std::size_t in_flight, std::size_t connections);  ///< now
   void webhook_refusal(std::string_view reason);                      ///< of a connection, or of a request of no app
+  void webhook_certificate(std::int64_t expires);                     ///< that is shown now; seconds since 1970
   void loop_lag(double seconds);                                      ///< how late the loop served its heartbeat
   void log_lines_dropped(std::uint64_t count);
 

@@ -1,8 +1,5 @@
 #include "webhook/ingress.hpp"
 
-#include <fstream>
-#include <sstream>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -25,14 +22,6 @@ constexpr core::Duration kProbeAgain = 500ms;  // while Kafka is away: senders w
 constexpr auto kProbeTimeout = 3s;
 constexpr core::Duration kEndAgain = 10ms;
 constexpr int kLogEvery = 10;  // seconds, of each sort of refusal
-
-core::Result<std::string> read_pem(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) return core::fail(ErrorKind::bad_config, "cannot read " + file);
-  return text.str();
-}
 
 std::string_view type_label(std::string_view type) { return find_type(type) != nullptr ? type : "other"; }
 
@@ -81,6 +70,7 @@ boost::asio::awaitable<Result<void>> Ingress::run(core::StopToken stop) {
   const auto on_stop = stop.on_stop([this] { ending_.request_stop(); });
   if (auto ok = start(); !ok) co_return ok;
   tasks_.spawn("kafka watch", watch_kafka());
+  if (certificate_) tasks_.spawn("certificate watch", certificate_->keep(*server_, ending_.token()));
   const auto ended = clock_.make_signal();
   const auto on_end = ending_.token().on_stop([&ended] { ended->notify(); });
   while (!ending_.stop_requested()) co_await ended->wait();
@@ -134,11 +124,10 @@ Result<http::ServerOptions> Ingress::server_options() {
   http::ServerOptions out;
   out.listen = webhook.listen;
   if (webhook.tls) {
-    auto certificate = read_pem(webhook.tls->certificate_file);
-    if (!certificate) return core::fail(certificate.error());
-    auto key = read_pem(webhook.tls->key_file);
-    if (!key) return core::fail(key.error());
-    out.tls = http::ServerTls{std::move(*certificate), std::move(*key)};
+    certificate_.emplace(clock_, *webhook.tls, metrics_);
+    auto tls = certificate_->read();
+    if (!tls) return core::fail(tls.error());
+    out.tls = std::move(*tls);
   }
   out.max_body = webhook.max_body;
   out.max_header = 16u << 10;

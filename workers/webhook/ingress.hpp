@@ -17,6 +17,7 @@
 #include "kafka/async_producer.hpp"
 #include "servicetitan/catalogue.hpp"
 #include "telemetry/metrics.hpp"
+#include "webhook/certificate.hpp"
 #include "webhook/rules.hpp"
 #include "webhook/secrets.hpp"
 
@@ -57,6 +58,7 @@ class Ingress {
   const Rules rules_;
   config::Networks proxies_;
   std::map<std::string, SecretFiles, std::less<>> secrets_;
+  std::optional<CertificateKeeper> certificate_;  ///< nothing: plain HTTP
   std::size_t in_flight_ = 0;
   std::unordered_map<std::string, std::size_t> of_peer_;  ///< requests under way, by forwarded address
   bool kafka_ready_ = false, kafka_seen_ = false;

@@ -16,6 +16,7 @@ TEST(Mutant, IsFound) {
     auto s = Scenario::of(seed);
     s.tenants = 4;
     s.broker = s.little_memory = true;
+    s.schedules = STSYNC_SCHEDULES;
     const auto problems = play(s).problems;
     if (std::any_of(problems.begin(), problems.end(), [&](const auto& p) { return p.find(expected) != std::string::npos; })) return;
   }
