@@ -106,6 +106,7 @@ TEST(Dashboard, EveryQueryFindsDataInAPrometheusThatScrapesTheWorker) {
   prometheus.expect_data(queries);
   const auto metrics = fetch(url + "/metrics");
   EXPECT_THAT(metrics, HasSubstr("stsync_jobs{state=\"running\"}"));
+  EXPECT_THAT(metrics, HasSubstr("stsync_ready 1\n"));
   EXPECT_EQ(metrics.find("cs1."), std::string::npos);
 }
 

@@ -194,6 +194,8 @@ TEST_F(Flood, E12_LargeJobsStayInTheirShareAndAreAllTakenOver) {
   int cancelled = 0;
   for (int n = 0; n < 200; ++n) cancelled += first(told(kFlooded, "l" + std::to_string(n)), v1::StatusEvent::cancelled) != nullptr;
   EXPECT_EQ(cancelled, accepted) << "it knew them all";
+  EXPECT_THAT(worker->metrics(),
+              ::testing::HasSubstr(fmt::format("stsync_jobs_ended_total{{app=\"acme\",outcome=\"cancelled\"}} {}\n", accepted)));
   send_large(201);
   EXPECT_TRUE(wait_for(kFlooded, "l201", v1::StatusEvent::accepted, 1min)) << "now there is";
 }

@@ -53,6 +53,7 @@ class SimWorker {
   bool ended() const noexcept { return result_.has_value(); }
   bool stopping() const noexcept { return stop_.stop_requested(); }
   const core::Result<void>& result() const { return *result_; }
+  std::string metrics() const { return metrics_.render(); }
 
  private:
   boost::asio::awaitable<void> live();

@@ -26,6 +26,7 @@ TEST(JobControl, E5_CancelledInMidPageItPublishesNothingMore) {
   EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::cancelled);
   EXPECT_EQ(w.statuses().back(), "cancelled");
   EXPECT_EQ(w.memory().job(kJob)->counts().records(), 20);
+  EXPECT_THAT(life.metrics(), ::testing::HasSubstr("stsync_jobs_ended_total{app=\"acme\",outcome=\"cancelled\"} 1\n"));
 }
 
 TEST(JobControl, PausedAndResumedItLosesAndRepeatsNothing) {
@@ -39,10 +40,12 @@ TEST(JobControl, PausedAndResumedItLosesAndRepeatsNothing) {
     EXPECT_EQ(*life.end, JobEnd::paused);
     EXPECT_EQ(w.memory().job(kJob)->phase(), v1::JobState::paused);
     EXPECT_EQ(w.statuses().back(), "paused");
+    EXPECT_EQ(life.metrics().find("stsync_jobs_ended_total{"), std::string::npos) << "that is no end";
   }
   Life life(w);
   life.start(sync_command());
   ASSERT_TRUE(life.run());
+  EXPECT_THAT(life.metrics(), ::testing::HasSubstr("stsync_jobs_ended_total{app=\"acme\",outcome=\"completed\"} 1\n"));
   expect_every_row_once(w);
 }
 

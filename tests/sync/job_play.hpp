@@ -187,6 +187,8 @@ class Life final : public TransactionRunner {
   std::function<kafka::CommitReport(const kafka::Batch&)> answer;
   bool doubt_after_commit = false;
   RecordTopic record_topic;
+  std::string metrics() const { return metrics_.render(); }
+
   std::optional<JobEnd> end;                     ///< of the last one that ended
   std::map<std::string, core::TimePoint> ended;  ///< by id
   core::StopSource stop, give_up;

@@ -93,12 +93,15 @@ void Lane::Incarnation::change(const std::string& key, v1::StatusEvent::Type typ
   Contribution c;
   c.journal.push_back({key, state});
   forget_asked(c.journal, memory, key, terminal(*phase));
-  if (terminal(*phase)) note_scheduled_end(c.journal, memory, state);
+  c.on_committed = std::move(on_committed);
+  if (terminal(*phase)) {
+    note_scheduled_end(c.journal, memory, state);
+    count_end(c, ctx.metrics, state);
+  }
   auto event = job_event(type, state, wall());
   if (why) *event.mutable_failure() = *why;
   c.messages.push_back(status_message(topics().status, event));
   c.urgent = true;
-  c.on_committed = std::move(on_committed);
   committer.submit(std::move(c));
 }
 

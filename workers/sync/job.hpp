@@ -167,4 +167,7 @@ class Job final : public servicetitan::CallObserver {
   core::TimePoint last_throttled_{};
 };
 
+/// Once the contribution is committed, counts that the job has ended as its phase says.
+void count_end(Contribution& c, telemetry::Metrics& metrics, const v1::JobState& job);
+
 }  // namespace stsync::sync

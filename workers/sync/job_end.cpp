@@ -70,6 +70,14 @@ void Job::add_successor(Contribution& c, const v1::JobState& next, const Error& 
   c.messages.push_back(status_message(topic, job_event(v1::StatusEvent::accepted, next, now())));
 }
 
+void count_end(Contribution& c, telemetry::Metrics& metrics, const v1::JobState& job) {
+  c.on_committed = [&metrics, app = job.command().app(), outcome = v1::JobState::Phase_Name(job.phase()),
+                    then = std::move(c.on_committed)] {
+    metrics.job_ended(app, outcome);
+    if (then) then();
+  };
+}
+
 /// The last word of a job, built on what is committed: pages that never will be are not counted. Where it cannot be written (the
 /// topic of statuses is gone) it is said again until it can: a job that nobody ends would keep its stream for good.
 boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEvent::Type type, const Error* why, JobEnd result) {
@@ -101,7 +109,10 @@ boost::asio::awaitable<JobEnd> Job::end(v1::JobState::Phase phase, v1::StatusEve
     // One that is to come back at once is paused first.
     if (phase != v1::JobState::paused || context_.memory.asked(key_).what() != v1::AskedState::resume)
       forget_asked(c.journal, context_.memory, key_, terminal(phase));
-    if (terminal(phase)) note_scheduled_end(c.journal, context_.memory, state_, next ? next->command().id() : "");
+    if (terminal(phase)) {
+      note_scheduled_end(c.journal, context_.memory, state_, next ? next->command().id() : "");
+      count_end(c, context_.metrics, state_);
+    }
     c.messages.push_back(status_message(context_.config.kafka.topics.status, event));
     if (next) add_successor(c, *next, *why);
     const auto ticket = context_.committer.submit(std::move(c));

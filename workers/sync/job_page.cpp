@@ -83,6 +83,7 @@ void Job::submit_page(const FetchedPage& page, const Step& step, core::Reservati
   if (step.done) {
     forget_asked(c.journal, context_.memory, key_, true);
     note_scheduled_end(c.journal, context_.memory, state_);
+    count_end(c, context_.metrics, state_);
   }
   c.owner = this;
   c.pages = 1;

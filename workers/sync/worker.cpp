@@ -283,6 +283,7 @@ void Worker::update_metrics() {
   metrics_.jobs(phases);
   metrics_.lanes(static_cast<int>(lanes_.size()));
   metrics_.log_lines_dropped(telemetry::log_lines_dropped());
+  metrics_.ready(ready());
 }
 
 /// How late the loop is: a loop that stalls delays every pace it keeps.

@@ -85,6 +85,7 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
      1,
      "Commands that were removed from their topic before they were read, at most: it keeps them too short."},
     {"stsync_jobs", Sort::gauge, {"state"}, kFew, "Jobs of the owned partitions by state."},
+    {"stsync_jobs_ended_total", Sort::counter, {"app", "outcome"}, kApps * 3, "Jobs that ended: completed, failed or cancelled."},
     {"stsync_scheduled_runs_total",
      Sort::counter,
      {"outcome"},
@@ -137,6 +138,7 @@ constexpr std::array<FamilyInfo, static_cast<std::size_t>(Family::count)> kFamil
      "When the certificate that the webhook ingress shows expires, in seconds since 1970."},
     {"stsync_loop_lag_seconds", Sort::histogram, {}, 1, "How late the event loop served its heartbeat.", kLagSeconds},
     {"stsync_log_lines_dropped_total", Sort::counter, {}, 1, "Log lines that were dropped because nobody reads stderr."},
+    {"stsync_ready", Sort::gauge, {}, 1, "1 while /readyz answers ok, else 0."},
     {"stsync_build_info", Sort::gauge, {"version"}, 1, "Always 1; the label names the version."},
 }};
 

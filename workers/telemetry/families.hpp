@@ -52,6 +52,7 @@ enum class Family : std::size_t {
   command_lag,
   commands_expired,
   jobs,
+  jobs_ended,
   scheduled_runs,
   schedule_lag,
   freshness,
@@ -69,6 +70,7 @@ enum class Family : std::size_t {
   webhook_certificate_expiration,
   loop_lag,
   log_lines_dropped,
+  ready,
   build_info,
   count
 };

@@ -186,12 +186,16 @@ void Metrics::jobs(const std::map<std::string, int>& by_state) {
   for (const auto& [state, count] : impl_->states) impl_->gauge(Family::jobs, {state}).Set(count);
 }
 void Metrics::dead_letter(std::string_view reason) { impl_->counter(Family::dead_letters, {reason}).Increment(); }
+void Metrics::job_ended(std::string_view app, std::string_view outcome) {
+  impl_->counter(Family::jobs_ended, {app, outcome}).Increment();
+}
 void Metrics::quota(std::string_view app, double per_second) {
   impl_->gauge(Family::quota_limit, {app}).Set(per_second);
   // From the start at zero, so that a rate sees the first event and a dashboard shows "none" instead of nothing.
   for (const auto family : {Family::api_throttled, Family::quota_permits, Family::quota_freezes}) impl_->counter(family, {app});
   for (const auto* what : {"tenant", "app"}) impl_->counter(Family::throttle_wait, {app, what});
   for (const auto* outcome : {"ok", "refused", "failed"}) impl_->counter(Family::token_requests, {app, outcome});
+  for (const auto* outcome : {"completed", "failed", "cancelled"}) impl_->counter(Family::jobs_ended, {app, outcome});
   for (const auto* code : {"2xx", "4xx", "5xx", "none"}) impl_->counter(Family::api_requests, {app, code});
   impl_->histogram(Family::api_duration, {app});
 }
@@ -221,6 +225,7 @@ void Metrics::freshness(const PairValues& of_resources, const PairValues& of_ten
   gauges(Family::freshness).replace(of_resources);
   if (impl_->tenant_label) gauges(Family::tenant_freshness).replace(of_tenants);
 }
+void Metrics::ready(bool yes) { impl_->gauge(Family::ready, {}).Set(yes ? 1 : 0); }
 void Metrics::lanes(int count) { impl_->gauge(Family::lanes, {}).Set(count); }
 void Metrics::rebalance() { impl_->counter(Family::rebalances, {}).Increment(); }
 void Metrics::kafka_error(std::string_view reason) { impl_->counter(Family::kafka_errors, {reason}).Increment(); }

@@ -28,6 +28,7 @@ class Metrics {
   void commit(std::string_view outcome, double seconds);  ///< ok, aborted, doubt, fenced
   void command(std::string_view outcome);                 ///< accepted, rejected, duplicate, coalesced, forwarded
   void jobs(const std::map<std::string, int>& by_state);  ///< how many jobs are in each state now
+  void job_ended(std::string_view app, std::string_view outcome);  ///< completed, failed, cancelled
   void dead_letter(std::string_view reason);
   void quota(std::string_view app, double per_second);   ///< configured limit; call once an app at start
   void freeze(std::string_view app);                     ///< a 429 stopped all calls of a quota
@@ -53,6 +54,7 @@ class Metrics {
   void webhook_certificate(std::int64_t expires);                     ///< that is shown now; seconds since 1970
   void loop_lag(double seconds);                                      ///< how late the loop served its heartbeat
   void log_lines_dropped(std::uint64_t count);
+  void ready(bool yes);  ///< what /readyz would answer now
 
   /// Prometheus text exposition, version 0.0.4.
   std::string render() const;

@@ -105,7 +105,7 @@ Result<void> Ingress::start() {
   probes.listen = config_.telemetry.listen;
   auto telemetry = http::start_server(
       loop_, clock_, std::move(probes),
-      http::probes([this] { return render_metrics(); }, [this] { return kafka_ready_ && !ending_.stop_requested(); }));
+      http::probes([this] { return render_metrics(); }, [this] { return ready(); }));
   if (!telemetry) return core::fail(telemetry.error().within("starting the telemetry server"));
   probes_ = std::move(*telemetry);
   telemetry::log(Level::info, "webhook_started", "serving",
@@ -257,6 +257,7 @@ boost::asio::awaitable<void> Ingress::watch_kafka() {
 std::string Ingress::render_metrics() {
   metrics_.webhook_load(in_flight_, server_->connections());
   metrics_.log_lines_dropped(telemetry::log_lines_dropped());
+  metrics_.ready(ready());
   return metrics_.render();
 }
 

@@ -49,6 +49,7 @@ class Ingress {
   Load load_for(const std::string& peer) const;
   boost::asio::awaitable<void> watch_kafka();
   std::string render_metrics();
+  bool ready() const { return kafka_ready_ && !ending_.stop_requested(); }
 
   boost::asio::any_io_executor loop_;
   core::Clock& clock_;
