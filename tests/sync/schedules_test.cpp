@@ -311,12 +311,15 @@ TEST_F(SchedulesTest, ExportFeedsArePolledEveryFiveMinutesAtMost) {
                 cron({"crm.bookings"}, "*/6 * * * *"), cron({"crm.bookings"}, "*/10 * * * *")});
   take_over();
   std::map<std::string, std::vector<core::WallTime>> begun;
-  for (const auto& run : until(now + 2h)) begun[run.command.sync().resource()].push_back(std::max(run.due, run.due));
+  for (const auto& run : until(now + 2h)) begun[run.command.sync().resource()].push_back(run.due);
   EXPECT_EQ(begun["jpm.jobs"].size(), 24u);
   EXPECT_EQ(begun["jpm.job-types"].size(), 120u) << "a list";
   EXPECT_EQ(begun["crm.customers"].size(), 24u);
   for (const auto* feed : {"jpm.jobs", "crm.customers"})
     for (std::size_t i = 1; i < begun[feed].size(); ++i) EXPECT_GE(begun[feed][i] - begun[feed][i - 1], 5min) << feed;
+  const auto shown = [&](const char* name) { return lane->streams().at(schedule_journal_key("acme", 1001, name)).rules[0].text; };
+  EXPECT_EQ(shown("jpm.jobs"), "every 5m (not 1m)");
+  EXPECT_EQ(shown("jpm.job-types"), "every 1m");
 }
 
 TEST_F(SchedulesTest, OneThatIsNewCountsFromThenOn) {

@@ -222,7 +222,8 @@ TEST_F(IngressTest, F6_MoreThanMayBeUnderWayIsShedBeforeItIsLookedAt) {
   for (int i = 0; i < 2; ++i) post_into(answers.emplace_back(), job(i), secret);
   run_until([&] { return producer.sends == 2; });
   EXPECT_EQ(post(job(3), core::Secret("not even the right secret .......")).status, 503) << "the signature is not checked";
-  EXPECT_THAT(get(telemetry_url, "/metrics"), ::testing::AllOf(HasSubstr("stsync_webhook_in_flight 2\n"), HasSubstr("stsync_ready 1\n")));
+  EXPECT_THAT(get(telemetry_url, "/metrics"),
+              ::testing::AllOf(HasSubstr("stsync_webhook_in_flight 2\n"), HasSubstr("stsync_ready 1\n")));
   EXPECT_THAT(get(telemetry_url, "/metrics"), HasSubstr("outcome=\"shed\"} 1\n"));
   producer.release();
   run_until([&] { return std::all_of(answers.begin(), answers.end(), [](const auto& a) { return a.has_value(); }); });

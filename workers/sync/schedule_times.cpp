@@ -60,8 +60,11 @@ std::optional<ScheduleTimes::Due> ScheduleTimes::due(core::WallTime after, core:
   return out;
 }
 
-std::string describe(const config::Schedule& s) {
-  return s.cron.empty() ? "every " + config::format_duration(s.every.value_or(core::Duration::zero())) : s.cron + " " + s.time_zone;
+std::string describe(const config::Schedule& s, core::Duration gap) {
+  if (!s.cron.empty()) return s.cron + " " + s.time_zone;
+  const auto every = s.every.value_or(gap);
+  if (every >= gap) return "every " + config::format_duration(every);
+  return fmt::format("every {} (not {})", config::format_duration(gap), config::format_duration(every));
 }
 
 }  // namespace stsync::sync

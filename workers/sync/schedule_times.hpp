@@ -40,7 +40,7 @@ class ScheduleTimes {
   Step gap_{};
 };
 
-/// "every 15m", "0 2 * * * America/Chicago"
-std::string describe(const config::Schedule& schedule);
+/// "every 15m", "every 5m (not 1m)" where `gap` is longer, "0 2 * * * America/Chicago"
+std::string describe(const config::Schedule& schedule, core::Duration gap);
 
 }  // namespace stsync::sync

@@ -95,7 +95,7 @@ void Schedules::add(const config::App& app, const config::Tenant& tenant, Meanin
       stream.tenant = tenant.id;
       stream.resource = name;
       stream.gap = gap;
-      stream.rules.push_back({std::move(*times), mode_of(schedule), priority_of(schedule), describe(schedule)});
+      stream.rules.push_back({std::move(*times), mode_of(schedule), priority_of(schedule), describe(schedule, gap)});
     }
 }
 

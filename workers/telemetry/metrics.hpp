@@ -25,9 +25,9 @@ class Metrics {
   void pages(std::string_view app, std::string_view resource, std::uint64_t count);                         ///< committed
   /// Fields of records; `change`: appeared, vanished.
   void schema_change(std::string_view app, std::string_view resource, std::string_view change, std::uint64_t count);
-  void commit(std::string_view outcome, double seconds);  ///< ok, aborted, doubt, fenced
-  void command(std::string_view outcome);                 ///< accepted, rejected, duplicate, coalesced, forwarded
-  void jobs(const std::map<std::string, int>& by_state);  ///< how many jobs are in each state now
+  void commit(std::string_view outcome, double seconds);           ///< ok, aborted, doubt, fenced
+  void command(std::string_view outcome);                          ///< accepted, rejected, duplicate, coalesced, forwarded
+  void jobs(const std::map<std::string, int>& by_state);           ///< how many jobs are in each state now
   void job_ended(std::string_view app, std::string_view outcome);  ///< completed, failed, cancelled
   void dead_letter(std::string_view reason);
   void quota(std::string_view app, double per_second);   ///< configured limit; call once an app at start

@@ -103,9 +103,8 @@ Result<void> Ingress::start() {
   server_ = std::move(*server);
   http::ServerOptions probes;
   probes.listen = config_.telemetry.listen;
-  auto telemetry = http::start_server(
-      loop_, clock_, std::move(probes),
-      http::probes([this] { return render_metrics(); }, [this] { return ready(); }));
+  auto telemetry = http::start_server(loop_, clock_, std::move(probes),
+                                      http::probes([this] { return render_metrics(); }, [this] { return ready(); }));
   if (!telemetry) return core::fail(telemetry.error().within("starting the telemetry server"));
   probes_ = std::move(*telemetry);
   telemetry::log(Level::info, "webhook_started", "serving",
