@@ -1,5 +1,8 @@
 // The webhook ingress with a real Kafka and a real worker.
+#include <unistd.h>
+
 #include <csignal>
+#include <filesystem>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -114,6 +117,26 @@ TEST(Webhook, ARenewedCertificateIsShownWithoutARestart) {
   EXPECT_EQ(hook.post(event_of_job("2", "after")), 200);
   hook.ingress.ca_file = old_ca;
   EXPECT_EQ(hook.post(event_of_job("3", "never")), 0) << "the old one is not shown any more";
+}
+
+TEST(Simulator, WritesAConfigurationThatTheReceiverOfItsWebhooksCanUse) {
+  const std::filesystem::path folder = ::testing::TempDir() + fmt::format("stsync-sim-config-{}", ::getpid());
+  std::filesystem::create_directories(folder);
+  const auto secret = (folder / "secret").string(), config = (folder / "stsync.yaml").string();
+  std::ofstream(secret) << "whsec-0123456789abcdef0123456789abcdef\n";
+  for (const auto& further : {std::vector<std::string>{}, {"--webhook-header", "X-Signature", "--webhook-encoding", "base64"}}) {
+    std::vector<std::string> command{STSYNC_PROGRAM,          "sim", "--config", config, "--webhook-url", "http://127.0.0.1:1",
+                                     "--webhook-secret-file", secret};
+    command.insert(command.end(), further.begin(), further.end());
+    Process simulator(command);
+    ASSERT_TRUE(simulator.wait_for_text("\"url\"", 30s)) << simulator.err();
+    const auto shown = run({STSYNC_PROGRAM, "config", "--config", config});
+    EXPECT_EQ(shown.code, 0) << shown.err;
+    EXPECT_THAT(shown.out, HasSubstr(further.empty() ? "header: x-servicetitan-signature" : "header: X-Signature"));
+    EXPECT_THAT(shown.out, HasSubstr(further.empty() ? "encoding: hex" : "encoding: base64"));
+    EXPECT_THAT(shown.out, HasSubstr("webhook_secret_files"));
+  }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

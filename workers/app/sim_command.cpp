@@ -78,12 +78,12 @@ core::Result<sim::Options> options_of(const SimOptions& o) {
   return out;
 }
 
-sim::ConfigParts config_parts(const SimOptions& o, const std::string& ca) {
+sim::ConfigParts config_parts(const SimOptions& o, const sim::WebhookSettings& webhooks, const std::string& ca) {
   sim::ConfigParts out{o.bootstrap_servers, ca};
   if (o.webhook_secret_file.empty()) return out;
   out.webhook_secret_file = std::filesystem::absolute(o.webhook_secret_file).string();
-  out.webhook_header = o.webhook_header;
-  out.webhook_encoding = o.webhook_encoding;
+  out.webhook_header = webhooks.header;
+  out.webhook_encoding = webhooks.encoding;
   return out;
 }
 
@@ -105,7 +105,7 @@ awaitable<int> serve(boost::asio::io_context& loop, core::Clock& clock, core::St
   }
   if (!o.config_out.empty()) {
     std::ofstream out(o.config_out, std::ios::binary | std::ios::trunc);
-    out << sim::worker_config(**simulator, config_parts(o, *ca));
+    out << sim::worker_config(**simulator, config_parts(o, options->webhooks, *ca));
     if (!out.flush()) {
       complain("cannot write " + o.config_out);
       co_return static_cast<int>(Exit::bad_config);
