@@ -2,25 +2,20 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
+#include <map>
 
 #include <fmt/format.h>
 
 #include "app/follow.hpp"
 #include "app/json.hpp"
+#include "app/read_topic.hpp"
 #include "app/setup.hpp"
 #include "core/rng.hpp"
 #include "core/text.hpp"
-#include "kafka/admin.hpp"
-#include "kafka/reader.hpp"
-#include "sync/cluster.hpp"
 #include "sync/dead_letter.hpp"
 
 namespace stsync::app {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kTimeout = 60s;
 
 struct Letter {
   std::int32_t partition = 0;
@@ -44,34 +39,18 @@ struct Letters {
 
 /// Those that the options mean.
 core::Result<Letters> read_letters(const config::Config& config, const DlqOptions& o) {
-  auto cluster = sync::make_cluster(config, "stsync-cli");
-  if (!cluster) return core::fail(cluster.error());
-  cluster->log = nullptr;
-  const auto& topic = config.kafka.topics.dlq;
-  auto admin = kafka::make_admin(*cluster);
-  if (!admin) return core::fail(admin.error());
-  const auto topics = (*admin)->describe({topic}, {}, kTimeout);
-  if (!topics) return core::fail(topics.error());
-  if (!topics->contains(topic)) return core::fail(core::ErrorKind::not_found, "there is no topic " + topic);
+  std::multimap<std::int64_t, Letter> newest;  // by time
   Letters out;
-  auto& all = out.them;
-  const auto shorten = [&](std::deque<Letter>& some) {
-    for (; o.letters.empty() && some.size() > o.last; ++out.older) some.pop_front();
-  };
-  const auto by_time = [](const Letter& a, const Letter& b) { return a.time_ms < b.time_ms; };
-  for (std::int32_t partition = 0; partition < topics->at(topic).partitions; ++partition) {
-    std::deque<Letter> some;
-    const auto read = kafka::read_to_end(*cluster, topic, partition, kTimeout, [&](const kafka::Message& m) {
-      Letter letter{m.partition, m.offset, m.timestamp_ms, sync::read_letter(m)};
-      if (!meant(letter, o)) return;
-      some.push_back(std::move(letter));
-      shorten(some);
-    });
-    if (!read) return core::fail(read.error());
-    std::move(some.begin(), some.end(), std::back_inserter(all));
-    std::stable_sort(all.begin(), all.end(), by_time);
-    shorten(all);
-  }
+  const auto read = read_topic(config, config.kafka.topics.dlq, [&](const kafka::Message& m) {
+    Letter letter{m.partition, m.offset, m.timestamp_ms, sync::read_letter(m)};
+    if (!meant(letter, o)) return;
+    newest.emplace(m.timestamp_ms, std::move(letter));
+    if (!o.letters.empty() || newest.size() <= o.last) return;
+    newest.erase(newest.begin());
+    ++out.older;
+  });
+  if (!read) return core::fail(read.error());
+  for (auto& [time, letter] : newest) out.them.push_back(std::move(letter));
   return out;
 }
 

@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "app/journal.hpp"
 #include "app/json.hpp"
+#include "app/read_topic.hpp"
 #include "app/setup.hpp"
 #include "core/text.hpp"
 #include "sync/names.hpp"
@@ -32,11 +32,12 @@ struct Journal {
 
 core::Result<Journal> read(const config::Config& config) {
   Journal out;
-  const auto ok = read_journal(config, [&out](const std::string& key, const std::optional<std::string>& value) {
-    if (key.starts_with("schedule/")) static_cast<void>(out.schedules.read(key, value));
+  const auto ok = read_topic(config, config.kafka.topics.journal, [&out](const kafka::Message& m) {
+    const auto key = m.key.value_or("");
+    if (key.starts_with("schedule/")) static_cast<void>(out.schedules.read(key, m.value));
     v1::JobState job;
     if (!key.starts_with("job/")) return;
-    if (value && job.ParseFromString(*value))
+    if (m.value && job.ParseFromString(*m.value))
       out.jobs[key] = job.phase();
     else
       out.jobs.erase(key);

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "app/follow.hpp"
-#include "app/journal.hpp"
 #include "app/json.hpp"
+#include "app/read_topic.hpp"
 #include "app/setup.hpp"
 #include "core/rng.hpp"
 #include "core/text.hpp"
@@ -38,8 +38,9 @@ std::optional<Stream> stream_of(const std::string& key) {
 core::Result<std::vector<Stream>> read_streams(const config::Config& config, const StreamsOptions& o) {
   sync::Memory memory;
   std::map<std::string, bool> keys;
-  const auto read = read_journal(config, [&](const std::string& key, const std::optional<std::string>& value) {
-    if (key.starts_with("stream/") && memory.read(key, value)) keys[key] = value.has_value();
+  const auto read = read_topic(config, config.kafka.topics.journal, [&](const kafka::Message& m) {
+    const auto key = m.key.value_or("");
+    if (key.starts_with("stream/") && memory.read(key, m.value)) keys[key] = m.value.has_value();
   });
   if (!read) return core::fail(read.error());
   std::vector<Stream> out;
