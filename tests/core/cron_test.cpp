@@ -34,6 +34,7 @@ TEST(Cron, FieldsAreNumbersNamesRangesListsAndSteps) {
   EXPECT_THAT(next("*/20 8-9 * * *", "UTC", "2026-03-01T08:50:00Z", 4),
               ElementsAre("2026-03-01T09:00", "2026-03-01T09:20", "2026-03-01T09:40", "2026-03-02T08:00"));
   EXPECT_THAT(next("0 0 1 jan,JUL *", "UTC", "2026-03-01T00:00:00Z", 2), ElementsAre("2026-07-01T00:00", "2027-01-01T00:00"));
+  EXPECT_THAT(next(" 0\t6  * * Mon-FRI ", "UTC", "2026-11-26T12:00:00Z", 1), ElementsAre("2026-11-27T06:00"));
   EXPECT_THAT(next("0 6 * * mon-fri", "UTC", "2026-11-26T12:00:00Z", 2), ElementsAre("2026-11-27T06:00", "2026-11-30T06:00"));
   EXPECT_THAT(next("30 7/6 * * 7", "UTC", "2026-11-26T12:00:00Z", 3),
               ElementsAre("2026-11-29T07:30", "2026-11-29T13:30", "2026-11-29T19:30"));

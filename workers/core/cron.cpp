@@ -9,6 +9,9 @@
 #include <cctz/civil_time.h>
 #include <cctz/time_zone.h>
 #include <fmt/format.h>
+#include <boost/algorithm/string/classification.hpp>
+#include <boost/algorithm/string/predicate.hpp>
+#include <boost/algorithm/string/split.hpp>
 
 #include "core/text.hpp"
 
@@ -39,25 +42,16 @@ struct Kind {
 constexpr std::array<Kind, 5> kKinds{
     {{"minute", 0, 59}, {"hour", 0, 23}, {"day of the month", 1, 31}, {"month", 1, 12, kMonths}, {"day of the week", 0, 7, kDays}}};
 
-std::vector<std::string_view> split(std::string_view text, char at) {
-  std::vector<std::string_view> out;
-  for (std::size_t begin = 0, end = 0; begin <= text.size(); begin = end + 1) {
-    end = std::min(text.find(at, begin), text.size());
-    out.push_back(text.substr(begin, end - begin));
-  }
-  return out;
-}
-
-std::vector<std::string_view> words(std::string_view text) {
-  auto out = split(text, ' ');
-  std::erase(out, std::string_view());
+std::vector<std::string> words(std::string_view text) {
+  std::vector<std::string> out;
+  boost::algorithm::split(out, text, boost::algorithm::is_any_of(" \t"));
+  std::erase(out, "");
   return out;
 }
 
 std::optional<int> number(std::string_view text, const Kind& kind) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
-  if (const auto at = std::find(kind.names.begin(), kind.names.end(), lower); at != kind.names.end())
+  const auto same = [text](std::string_view name) { return boost::algorithm::iequals(name, text); };
+  if (const auto at = std::find_if(kind.names.begin(), kind.names.end(), same); at != kind.names.end())
     return kind.low + static_cast<int>(at - kind.names.begin());
   const auto n = text.size() <= 2 ? parse_int(text) : std::nullopt;
   if (!n || *n < kind.low || *n > kind.high) return std::nullopt;
@@ -88,7 +82,9 @@ std::optional<std::vector<int>> numbers(std::string_view part, const Kind& kind)
 
 template <std::size_t N>
 std::optional<std::string> fill(std::bitset<N>& field, std::string_view text, const Kind& kind) {
-  for (const auto part : split(text, ',')) {
+  std::vector<std::string> parts;
+  boost::algorithm::split(parts, text, boost::algorithm::is_any_of(","));
+  for (const auto& part : parts) {
     const auto list = numbers(part, kind);
     if (!list)
       return fmt::format("{}: found '{}', expected *, or numbers from {} to {}{} with -, / and commas", kind.name,
