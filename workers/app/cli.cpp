@@ -166,8 +166,8 @@ void add_sim_webhooks(CLI::App& cmd, SimOptions& o) {
   };
   add_webhook("--webhook-secret-file", o.webhook_secret_file, "File with the secret that signs what is told");
   add_webhook("--webhook-ca", o.webhook_ca, "CA (PEM) of the receiver instead of the system's");
-  add_webhook("--webhook-header", o.webhook_header, "Header of the signature")->default_str("x-servicetitan-signature");
-  add_webhook("--webhook-encoding", o.webhook_encoding, "How the signature is written: hex or base64")->default_str("hex");
+  add_webhook("--webhook-header", o.webhook_header, "Header of the signature")->capture_default_str();
+  add_webhook("--webhook-encoding", o.webhook_encoding, "How the signature is written: hex or base64")->capture_default_str();
 }
 
 void add_sim(CLI::App& app, Options& o, int& exit) {

@@ -94,7 +94,7 @@ struct SimOptions {
   double churn = 0;
   std::string faults_file;
   std::vector<std::string> without;
-  std::string webhook_url, webhook_secret_file, webhook_ca, webhook_header, webhook_encoding;
+  std::string webhook_url, webhook_secret_file, webhook_ca, webhook_header = "x-servicetitan-signature", webhook_encoding = "hex";
 };
 
 struct DemoOptions {
