@@ -1,6 +1,7 @@
 // What is wrong is said, costs nothing else, and loses nothing.
 #include <csignal>
 #include <fstream>
+#include <map>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -99,6 +100,14 @@ TEST(BadCommand, E1_IsRejectedToTheDeadLettersAndTheNextOneRuns) {
   EXPECT_EQ(letters[1].value, "not json");
   expect_truth(stage, "jpm.jobs");
 
+  const auto latest = stage.stsync({"dlq", "list", "--last", "2", "--output", "json"});
+  std::multimap<std::int64_t, std::string> by_time;
+  for (const auto& m : letters) by_time.emplace(m.timestamp_ms, fmt::format("{}:{}", m.partition, m.offset));
+  const auto last = std::prev(by_time.end());
+  std::vector<std::string> shown;
+  for (const auto& row : json_rows(latest.out)) shown.push_back(row.at("letter"));
+  EXPECT_THAT(shown, ::testing::ElementsAre(std::prev(last)->second, last->second)) << latest.out;
+  EXPECT_THAT(latest.err, HasSubstr(fmt::format("{} older ones are left out", letters.size() - 2)));
   EXPECT_EQ(stage.stsync({"dlq", "replay", "--code", "bad_command"}).code, 65) << "they are no commands";
   EXPECT_EQ(stage.read({"st.dlq"}).size(), letters.size()) << "so none was sent";
   const auto again = stage.stsync({"dlq", "replay", "--code", "unknown_tenant", "--wait"});
